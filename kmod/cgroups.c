@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cgroups of programs.  User space makes and removes the directories and
+ * tells the module; owners are told apart by their obj_cgroup pointers, of
+ * which the module holds no reference, so that it keeps no cgroup alive.
+ */
+#include <linux/cgroup.h>
+#include <linux/memcontrol.h>
+
+#include "zsfuzz.h"
+#include "zsl.h"
+
+struct zsf_cgroup zsf_cgroups[ZSFUZZ_CGROUPS];
+
+#ifdef CONFIG_MEMCG
+
+/* Owners whose cgroup was removed; only compared, never followed. */
+static struct {
+	struct obj_cgroup *objcg;
+	u8 number;
+} retired[ZSFUZZ_MAX_OPS];
+static unsigned int nr_retired;
+
+static struct mem_cgroup *base;		/* the common parent of c1.. */
+
+typedef void (*css_rstat_flush_fn)(struct cgroup_subsys_state *css);
+typedef unsigned long (*memcg_page_state_fn)(struct mem_cgroup *memcg, int idx);
+
+static struct obj_cgroup *objcg_of(struct mem_cgroup *memcg)
+{
+	struct obj_cgroup *objcg;
+
+	rcu_read_lock();
+	objcg = rcu_dereference(memcg->nodeinfo[numa_node_id()]->objcg);
+	rcu_read_unlock();
+	return objcg;
+}
+
+int zsf_cgroups_init(void)
+{
+	zsf_cgroups[0].memcg = root_mem_cgroup;
+	zsf_cgroups[0].objcg = objcg_of(root_mem_cgroup);
+	zsf_cgroups[0].live = true;
+	return 0;
+}
+
+/* The memory cgroup of a directory; its user must not remove it meanwhile. */
+static struct mem_cgroup *memcg_of_fd(int fd)
+{
+	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg = NULL;
+	struct cgroup *cgrp;
+
+	cgrp = cgroup_get_from_fd(fd);
+	if (IS_ERR(cgrp))
+		return ERR_CAST(cgrp);
+	css = cgroup_get_e_css(cgrp, &memory_cgrp_subsys);
+	if (css->cgroup == cgrp)
+		memcg = mem_cgroup_from_css(css);
+	css_put(css);
+	cgroup_put(cgrp);
+	return memcg ?: ERR_PTR(-ENODEV);	/* memory controller not enabled */
+}
+
+/* An address that was reused by a new obj_cgroup stands for that one only. */
+static void forget_retired(struct obj_cgroup *objcg)
+{
+	unsigned int i = 0;
+
+	while (i < nr_retired)
+		if (retired[i].objcg == objcg)
+			retired[i] = retired[--nr_retired];
+		else
+			i++;
+}
+
+static unsigned int number_of(struct mem_cgroup *memcg)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZSFUZZ_CGROUPS; i++)
+		if (zsf_cgroups[i].live && zsf_cgroups[i].memcg == memcg)
+			return i;
+	return ZSFUZZ_CGROUPS;
+}
+
+int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
+{
+	struct zsf_cgroup *cg;
+	struct mem_cgroup *memcg;
+	unsigned int parent;
+
+	if (req->number != ~0u && (req->number == 0 || req->number >= ZSFUZZ_CGROUPS))
+		return -EINVAL;
+	if (req->fd < 0) {
+		if (req->number == ~0u)
+			zsf_cgroups_forget();
+		else
+			zsf_cgroup_retire(req->number);
+		return 0;
+	}
+	memcg = memcg_of_fd(req->fd);
+	if (IS_ERR(memcg))
+		return PTR_ERR(memcg);
+	if (req->number == ~0u) {
+		base = memcg;
+		return 0;
+	}
+	cg = &zsf_cgroups[req->number];
+	if (cg->live)
+		return -EEXIST;
+	cg->memcg = memcg;
+	cg->objcg = objcg_of(memcg);
+	forget_retired(cg->objcg);
+	parent = number_of(parent_mem_cgroup(memcg));
+	cg->parent = parent < ZSFUZZ_CGROUPS ? parent : req->number;
+	cg->live = true;
+	return 0;
+}
+
+/* c<number> was removed; objects may still carry its obj_cgroup. */
+void zsf_cgroup_retire(unsigned int number)
+{
+	struct zsf_cgroup *cg = &zsf_cgroups[number];
+
+	if (!cg->live)
+		return;
+	if (nr_retired == ARRAY_SIZE(retired)) {
+		memmove(retired, retired + 1, sizeof(retired) - sizeof(retired[0]));
+		nr_retired--;
+	}
+	retired[nr_retired].objcg = cg->objcg;
+	retired[nr_retired++].number = number;
+	cg->live = false;
+	cg->memcg = NULL;
+	cg->objcg = NULL;
+}
+
+/* The whole tree is gone, and nothing is charged to it any more. */
+void zsf_cgroups_forget(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
+		zsf_cgroup_retire(i);
+	nr_retired = 0;
+	base = NULL;
+}
+
+bool zsf_cgroup_has_child(unsigned int number)
+{
+	unsigned int i;
+
+	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
+		if (i != number && zsf_cgroups[i].live &&
+		    zsf_cgroups[i].parent == number)
+			return true;
+	return false;
+}
+
+/* 0xff: no owner; 0xfe: a pointer that belongs to none of our cgroups. */
+u8 zsf_cgroup_number(struct obj_cgroup *objcg)
+{
+	unsigned int i;
+
+	if (!objcg)
+		return ZSFUZZ_NONE8;
+	for (i = 0; i < ZSFUZZ_CGROUPS; i++)
+		if (zsf_cgroups[i].objcg == objcg)
+			return i;
+	for (i = nr_retired; i--;)
+		if (retired[i].objcg == objcg)
+			return retired[i].number;
+	return ZSFUZZ_FOREIGN;
+}
+
+/* Makes the next zsf_cgroup_read() exact, the root cgroup's included. */
+void zsf_cgroups_flush(void)
+{
+#ifdef ZSL_SYM_css_rstat_flush
+	((css_rstat_flush_fn)ZSL_SYMBOL(css_rstat_flush))(&root_mem_cgroup->css);
+#endif
+}
+
+static unsigned long page_state(struct mem_cgroup *memcg, int item)
+{
+#ifdef ZSL_SYM_memcg_page_state
+	return ((memcg_page_state_fn)ZSL_SYMBOL(memcg_page_state))(memcg, item);
+#else
+	return 0;
+#endif
+}
+
+static void read_memcg(struct mem_cgroup *memcg, u32 *zswap, u32 *zswapped)
+{
+#ifdef CONFIG_ZSWAP
+	*zswap = page_state(memcg, MEMCG_ZSWAP_B);
+	*zswapped = page_state(memcg, MEMCG_ZSWAPPED);
+#else
+	*zswap = 0;
+	*zswapped = 0;
+#endif
+}
+
+void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped)
+{
+	read_memcg(zsf_cgroups[number].memcg, zswap, zswapped);
+}
+
+/* What is left in the common parent: bytes returned, objects in @zswapped. */
+u32 zsf_cgroups_left(u32 *zswapped)
+{
+	u32 zswap = 0;
+
+	*zswapped = 0;
+	if (base)
+		read_memcg(base, &zswap, zswapped);
+	return zswap;
+}
+
+#else /* !CONFIG_MEMCG */
+
+int zsf_cgroups_init(void)
+{
+	return 0;
+}
+
+int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
+{
+	return -EOPNOTSUPP;
+}
+
+void zsf_cgroup_retire(unsigned int number)
+{
+}
+
+void zsf_cgroups_forget(void)
+{
+}
+
+bool zsf_cgroup_has_child(unsigned int number)
+{
+	return false;
+}
+
+u8 zsf_cgroup_number(struct obj_cgroup *objcg)
+{
+	return objcg ? ZSFUZZ_FOREIGN : ZSFUZZ_NONE8;
+}
+
+void zsf_cgroups_flush(void)
+{
+}
+
+void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped)
+{
+	*zswap = 0;
+	*zswapped = 0;
+}
+
+u32 zsf_cgroups_left(u32 *zswapped)
+{
+	*zswapped = 0;
+	return 0;
+}
+
+#endif /* CONFIG_MEMCG */

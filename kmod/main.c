@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * zsfuzz: zsmalloc's operations for a differential fuzzer.
+ *
+ * Lets user space create and destroy pools, allocate, write, migrate and free
+ * objects at will, break allocations on purpose and look at private
+ * structures.  Never load it on a machine that matters.
+ */
+#include <linux/debugfs.h>
+#include <linux/module.h>
+
+#include "zsfuzz.h"
+#include "zsl.h"
+
+DEFINE_MUTEX(zsf_lock);
+
+static struct dentry *root;
+
+u32 zsf_design(void)
+{
+	return ZSL_DESIGN;
+}
+
+u32 zsf_features(void)
+{
+	u32 features = 0;
+
+	if (ZSL_ZS_OBJ_WRITE_ARGS > 4)
+		features |= ZSFUZZ_HAS_OWNERS;
+	if (IS_ENABLED(CONFIG_MEMCG))
+		features |= ZSFUZZ_HAS_MEMCG;
+	if (IS_ENABLED(CONFIG_COMPACTION))
+		features |= ZSFUZZ_HAS_MIGRATION;
+	if (IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
+		features |= ZSFUZZ_HAS_FAULTS;
+	if (zsf_cover_sites())
+		features |= ZSFUZZ_HAS_COVERAGE;
+	return features;
+}
+
+/* Distances between exported functions tell one build of a kernel from another. */
+static bool layout_is_of_this_kernel(void)
+{
+	return (char *)zs_free - (char *)zs_malloc == ZSL_SYM_zs_free &&
+	       (char *)zs_compact - (char *)zs_malloc == ZSL_SYM_zs_compact &&
+	       (char *)zs_create_pool - (char *)zs_malloc == ZSL_SYM_zs_create_pool;
+}
+
+static void zsf_exit(void)
+{
+	debugfs_remove_recursive(root);
+	zsf_ring_exit();
+	zsf_patterns_exit();
+}
+
+static int zsf_init(void)
+{
+	int ret;
+
+	if (!layout_is_of_this_kernel()) {
+		pr_err("zsfuzz: built for another kernel; build it again against this one\n");
+		return -ENOEXEC;
+	}
+	ret = zsl_calibrate();
+	if (ret) {
+		pr_err("zsfuzz: zsmalloc's objects are not laid out as expected (%d)\n", ret);
+		return ret;
+	}
+	zsf_cover_init();
+	root = debugfs_create_dir("zsfuzz", NULL);
+	ret = zsf_patterns_init();
+	if (!ret)
+		ret = zsf_cgroups_init();
+	if (!ret)
+		ret = zsf_ring_init(root);
+	if (!ret)
+		ret = zsf_files_init(root);
+	if (ret)
+		zsf_exit();
+	return ret;
+}
+
+module_init(zsf_init);
+module_exit(zsf_exit);
+MODULE_DESCRIPTION("zsmalloc operations for a differential fuzzer");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The operations of docs/PROGRAM.md, one function each. */
+#include <linux/err.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/shrinker.h>
+
+#include "zsfuzz.h"
+#include "zsl.h"
+
+/* As zswap asks for memory: no reclaim, any page. */
+#define ZSF_GFP	(__GFP_KSWAPD_RECLAIM | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE)
+
+static void result_init(struct zsfuzz_result *res)
+{
+	*res = (struct zsfuzz_result) {
+		.zspage	= ZSFUZZ_NONE16,
+		.class	= ZSFUZZ_NONE8,
+		.index	= ZSFUZZ_NONE8,
+		.owner	= ZSFUZZ_NONE8,
+		.group	= ZSFUZZ_NONE8,
+		.value	= ZSFUZZ_NONE16,
+		.faults	= ZSFUZZ_NONE16,
+	};
+}
+
+/* ---- where an object lies ---------------------------------------------- */
+
+struct place {
+	void		*zspage;
+	void		*class;
+	unsigned int	index;
+};
+
+static struct place locate(struct zsf_session *s, const struct zsf_object *o)
+{
+	unsigned long obj = zsl_handle_obj(o->handle);
+	void *zspage = zsl_page_zspage(zsl_obj_page(obj));
+
+	return (struct place) {
+		.zspage	= zspage,
+		.class	= zsl_class(s->pools[o->pool].zs,
+				    ZSL_BITS(zspage, zspage_class)),
+		.index	= zsl_obj_index(obj),
+	};
+}
+
+static u8 owner_at(const struct place *at)
+{
+	struct obj_cgroup **owners = zsl_zspage_owners(at->zspage);
+
+	return owners ? zsf_cgroup_number(owners[at->index]) : ZSFUZZ_NONE8;
+}
+
+static void describe_place(struct zsf_session *s, const struct zsf_object *o,
+			   const struct place *at, struct zsfuzz_result *res)
+{
+	res->zspage = zsf_zspage_number(s, at->zspage, o->pool);
+	res->class = zsl_class_index(at->class);
+	res->index = at->index;
+	res->owner = owner_at(at);
+}
+
+static void describe_zspage(const struct place *at, struct zsfuzz_result *res)
+{
+	res->group = ZSL_BITS(at->zspage, zspage_fullness);
+	res->inuse = ZSL_FIELD(unsigned int, at->zspage, zspage_inuse);
+	res->tags = zsl_zspage_tags(at->zspage, at->class);
+}
+
+static void describe(struct zsf_session *s, const struct zsf_object *o,
+		     struct zsfuzz_result *res)
+{
+	struct place at = locate(s, o);
+
+	describe_place(s, o, &at, res);
+	describe_zspage(&at, res);
+	res->value = zs_get_total_pages(s->pools[o->pool].zs);
+}
+
+/* ---- faults ------------------------------------------------------------ */
+
+static void fault_arm(struct zsf_session *s)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	current->fail_nth = s->fail_nth;
+#endif
+}
+
+static void fault_disarm(struct zsf_session *s, struct zsfuzz_result *res)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (!s->fail_nth)
+		return;
+	res->faults = current->fail_nth;
+	current->fail_nth = 0;
+#endif
+}
+
+/* ---- allocation and contents ------------------------------------------- */
+
+static struct obj_cgroup *owner_of(const struct zsfuzz_op *op)
+{
+	return op->owner == ZSFUZZ_NO_OWNER ? NULL : zsf_cgroups[op->owner].objcg;
+}
+
+static bool owner_absent(const struct zsfuzz_op *op)
+{
+	return op->owner != ZSFUZZ_NO_OWNER && !zsf_cgroups[op->owner].live;
+}
+
+/* zswap writes in reclaim; charges then succeed past any limit. */
+static void write_object(struct zsf_session *s, struct zsf_object *o,
+			 u16 length, u8 pattern, struct obj_cgroup *owner)
+{
+	unsigned int flags = memalloc_noreclaim_save();
+	void *data = (void *)zsf_pattern(pattern);
+
+#if ZSL_ZS_OBJ_WRITE_ARGS == 4
+	zs_obj_write(s->pools[o->pool].zs, o->handle, data, length);
+#else
+	zs_obj_write(s->pools[o->pool].zs, o->handle, data, length, owner);
+#endif
+	memalloc_noreclaim_restore(flags);
+	o->length = length;
+	o->pattern = pattern;
+}
+
+static int op_malloc(struct zsf_session *s, const struct zsfuzz_op *op,
+		     struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+	struct zsf_pool *pool = &s->pools[op->pool];
+	unsigned long handle;
+
+	if (o->live)
+		return -EEXIST;
+	if (!pool->zs)
+		return -ENOENT;
+	if (owner_absent(op))
+		return -ESRCH;
+
+	fault_arm(s);
+	handle = zs_malloc(pool->zs, op->size, ZSF_GFP, numa_node_id());
+	fault_disarm(s, res);
+	if (IS_ERR_VALUE(handle))
+		return (int)(long)handle;
+
+	*o = (struct zsf_object) {
+		.handle	= handle,
+		.size	= op->size,
+		.pool	= op->pool,
+		.live	= true,
+	};
+	pool->live++;
+	s->live_objects++;
+	if (op->object >= s->top_object)
+		s->top_object = op->object + 1;
+	if (op->owner != ZSFUZZ_NO_OWNER)
+		write_object(s, o, op->size, op->arg % ZSFUZZ_PATTERNS, owner_of(op));
+	describe(s, o, res);
+	return 0;
+}
+
+static int op_write(struct zsf_session *s, const struct zsfuzz_op *op,
+		    struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+
+	if (!o->live)
+		return -ENOENT;
+	if (owner_absent(op))
+		return -ESRCH;
+	if (op->size > o->size)
+		return -EMSGSIZE;
+	if (o->read_locked)
+		return -EBUSY;
+	write_object(s, o, op->size ?: o->size, op->arg % ZSFUZZ_PATTERNS,
+		     owner_of(op));
+	describe(s, o, res);
+	return 0;
+}
+
+static int op_read(struct zsf_session *s, const struct zsfuzz_op *op,
+		   struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+
+	if (!o->live)
+		return -ENOENT;
+	describe(s, o, res);
+	res->value = zsf_object_contents(s, o, op->arg & 1);
+	return 0;
+}
+
+static int op_free(struct zsf_session *s, const struct zsfuzz_op *op,
+		   struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+	unsigned long allocated;
+	struct zsf_pool *pool;
+	struct place at;
+
+	if (!o->live)
+		return -ENOENT;
+	if (o->read_locked)
+		return -EBUSY;
+	pool = &s->pools[o->pool];
+	at = locate(s, o);
+	describe_place(s, o, &at, res);
+	allocated = zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
+
+	zs_free(pool->zs, o->handle);
+
+	o->live = false;
+	pool->live--;
+	s->live_objects--;
+	if (zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED) == allocated)
+		describe_zspage(&at, res);
+	else
+		zsf_zspage_gone(s, at.zspage);
+	res->value = zs_get_total_pages(pool->zs);
+	return 0;
+}
+
+/* ---- compaction -------------------------------------------------------- */
+
+static void places_save(struct zsf_session *s, unsigned int number)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->top_object; i++)
+		if (s->objects[i].live && s->objects[i].pool == number)
+			s->places[i] = zsl_handle_obj(s->objects[i].handle);
+}
+
+static u16 places_changed(struct zsf_session *s, unsigned int number)
+{
+	unsigned int i;
+	u16 changed = 0;
+
+	for (i = 0; i < s->top_object; i++)
+		if (s->objects[i].live && s->objects[i].pool == number &&
+		    s->places[i] != zsl_handle_obj(s->objects[i].handle))
+			changed++;
+	return changed;
+}
+
+static int op_compact(struct zsf_session *s, const struct zsfuzz_op *op,
+		      struct zsfuzz_result *res)
+{
+	struct zsf_pool *pool = &s->pools[op->pool];
+
+	if (!pool->zs)
+		return -ENOENT;
+	places_save(s, op->pool);
+	res->value = zs_compact(pool->zs);
+	res->inuse = places_changed(s, op->pool);
+	zsf_zspages_prune(s, op->pool);
+	return 0;
+}
+
+static int op_shrink(struct zsf_session *s, const struct zsfuzz_op *op,
+		     struct zsfuzz_result *res)
+{
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL, .nr_to_scan = 128 };
+	struct zsf_pool *pool = &s->pools[op->pool];
+	struct shrinker *shrinker;
+	unsigned long freed;
+
+	if (!pool->zs)
+		return -ENOENT;
+	shrinker = ZSL_FIELD(struct shrinker *, pool->zs, zs_pool_shrinker);
+	if (!shrinker)
+		return -ENODEV;
+	places_save(s, op->pool);
+	res->tags = shrinker->count_objects(shrinker, &sc);
+	freed = shrinker->scan_objects(shrinker, &sc);
+	res->value = freed == SHRINK_STOP ? 0 : freed;
+	res->inuse = places_changed(s, op->pool);
+	zsf_zspages_prune(s, op->pool);
+	return 0;
+}
+
+/* ---- migration, locks -------------------------------------------------- */
+
+#ifdef ZSL_SYM_zsmalloc_mops
+/* The steps of isolate_movable_ops_page() and migrate_movable_ops_page(). */
+static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_result *res)
+{
+	const struct movable_operations *mops = ZSL_SYMBOL(zsmalloc_mops);
+	struct page *newpage = alloc_page(GFP_HIGHUSER_MOVABLE);
+	int ret = -EAGAIN;
+
+	if (!newpage)
+		return -ENOMEM;
+	get_page(page);
+	if (!trylock_page(page))
+		goto out_put;
+	if (!mops->isolate_page(page, ISOLATE_UNEVICTABLE)) {
+		ret = -EBUSY;
+		goto out_unlock;
+	}
+	SetPageMovableOpsIsolated(page);
+	lock_page(newpage);
+	fault_arm(s);
+	ret = mops->migrate_page(newpage, page, MIGRATE_SYNC);
+	fault_disarm(s, res);
+	if (ret)
+		mops->putback_page(page);
+	ClearPageMovableOpsIsolated(page);
+	unlock_page(newpage);
+out_unlock:
+	unlock_page(page);
+out_put:
+	put_page(page);
+	put_page(newpage);
+	return ret;
+}
+#else
+static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_result *res)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+static int object_page(struct zsf_session *s, const struct zsfuzz_op *op,
+		       struct page **page)
+{
+	struct zsf_object *o = &s->objects[op->object];
+	struct place at;
+
+	if (!o->live)
+		return -ENOENT;
+	at = locate(s, o);
+	if (op->arg >= zsl_class_pages(at.class))
+		return -ERANGE;
+	if (!(zsf_features() & ZSFUZZ_HAS_MIGRATION))
+		return -EOPNOTSUPP;
+	*page = zsl_zspage_page(at.zspage, op->arg);
+	if (PageLocked(*page))
+		return -EAGAIN;
+	return 0;
+}
+
+static int op_migrate(struct zsf_session *s, const struct zsfuzz_op *op,
+		      struct zsfuzz_result *res)
+{
+	struct page *page;
+	int ret = object_page(s, op, &page);
+
+	if (!ret)
+		ret = migrate_one(s, page, res);
+	if (!ret)
+		describe(s, &s->objects[op->object], res);
+	return ret;
+}
+
+static int op_lock_page(struct zsf_session *s, const struct zsfuzz_op *op,
+			struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+	struct page *page;
+	int ret = object_page(s, op, &page);
+
+	if (ret)
+		return ret;
+	if (s->nr_held == ARRAY_SIZE(s->held))
+		return -ENOLCK;
+	zsf_pool_hook(&s->pools[o->pool]);
+	if (!trylock_page(page))
+		return -EAGAIN;
+	get_page(page);
+	s->held[s->nr_held++] = (struct zsf_held_page) { page, o->pool };
+	s->pools[o->pool].held++;
+	describe(s, o, res);
+	return 0;
+}
+
+static int op_read_lock(struct zsf_session *s, const struct zsfuzz_op *op,
+			struct zsfuzz_result *res)
+{
+	struct zsf_object *o = &s->objects[op->object];
+	struct place at;
+	spinlock_t *lock;
+	char *zsl;
+
+	if (!o->live)
+		return -ENOENT;
+	if (o->read_locked)
+		return -EBUSY;
+	/* zspage_read_lock(), but without lockdep: the reader is another task. */
+	at = locate(s, o);
+	zsl = (char *)at.zspage + ZSL_OFF_zspage_zsl;
+	lock = (spinlock_t *)(zsl + ZSL_OFF_zspage_lock_lock);
+	spin_lock(lock);
+	(*(int *)(zsl + ZSL_OFF_zspage_lock_cnt))++;
+	spin_unlock(lock);
+	o->read_locked = true;
+	s->pools[o->pool].held++;
+	describe(s, o, res);
+	return 0;
+}
+
+static int op_flush(struct zsf_session *s, const struct zsfuzz_op *op,
+		    struct zsfuzz_result *res)
+{
+	struct zsf_pool *pool = &s->pools[op->pool];
+
+	if (!pool->zs)
+		return -ENOENT;
+	zsf_pool_flush(s, op->pool);
+	res->value = zs_get_total_pages(pool->zs);
+	return 0;
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+static int op_pool_create(struct zsf_session *s, const struct zsfuzz_op *op,
+			  struct zsfuzz_result *res)
+{
+	if (s->pools[op->pool].zs)
+		return -EEXIST;
+	res->value = 0;
+	return zsf_pool_create(s, op->pool, op->arg & 1);
+}
+
+static int op_pool_destroy(struct zsf_session *s, const struct zsfuzz_op *op,
+			   struct zsfuzz_result *res)
+{
+	struct zsf_pool *pool = &s->pools[op->pool];
+
+	if (!pool->zs)
+		return -ENOENT;
+	if (pool->live || pool->held)
+		return -EBUSY;
+	zsf_pool_flush(s, op->pool);
+	zsf_pool_destroy(s, op->pool);
+	return 0;
+}
+
+static int op_fail_next(struct zsf_session *s, const struct zsfuzz_op *op,
+			struct zsfuzz_result *res)
+{
+	if (!(zsf_features() & ZSFUZZ_HAS_FAULTS))
+		return -EOPNOTSUPP;
+	s->fail_nth = op->arg & 0xff;
+	s->fail_armed = true;
+	res->value = 0;
+	return 0;
+}
+
+static int op_stat(struct zsf_session *s, const struct zsfuzz_op *op,
+		   struct zsfuzz_result *res)
+{
+	u32 zswap, zswapped;
+
+	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
+		return -EOPNOTSUPP;
+	if (!zsf_cgroups[op->owner].live)
+		return -ESRCH;
+	zsf_cgroups_flush();
+	zsf_cgroup_read(op->owner, &zswap, &zswapped);
+	res->inuse = zswapped;
+	res->value = zswap;
+	res->tags = zswap >> 16;
+	return 0;
+}
+
+static int op_cgroup_create(const struct zsfuzz_op *op, struct zsf_call *call)
+{
+	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
+		return -EOPNOTSUPP;
+	if (zsf_cgroups[op->owner].live)
+		return -EEXIST;
+	if (op->arg == 0 || (op->arg != op->owner && !zsf_cgroups[op->arg].live))
+		return -ESRCH;
+	call->action = ZSFUZZ_AGENT_CGROUP_CREATE;
+	call->cgroup = op->owner;
+	call->parent = op->arg;
+	return 0;
+}
+
+static int op_cgroup_remove(const struct zsfuzz_op *op, struct zsf_call *call)
+{
+	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
+		return -EOPNOTSUPP;
+	if (!zsf_cgroups[op->owner].live)
+		return -ESRCH;
+	if (op->owner == 0)
+		return -EPERM;
+	if (zsf_cgroup_has_child(op->owner))
+		return -EBUSY;
+	call->action = ZSFUZZ_AGENT_CGROUP_REMOVE;
+	call->cgroup = op->owner;
+	return 0;
+}
+
+/* Every input is checked here, before any of it reaches the allocator. */
+int zsf_op_check(const struct zsfuzz_op *op)
+{
+	if (op->op >= ZSFUZZ_NR_OPCODES || op->pool >= ZSFUZZ_POOLS ||
+	    op->owner > ZSFUZZ_NO_OWNER)
+		return -EINVAL;
+	switch (op->op) {
+	case ZSFUZZ_CGROUP_CREATE:
+		if (op->arg >= ZSFUZZ_CGROUPS)
+			return -EINVAL;
+		fallthrough;
+	case ZSFUZZ_STAT:
+	case ZSFUZZ_CGROUP_REMOVE:
+		if (op->owner >= ZSFUZZ_CGROUPS)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int op_dispatch(struct zsf_session *s, const struct zsfuzz_op *op,
+		       struct zsfuzz_result *res, struct zsf_call *call)
+{
+	switch (op->op) {
+	case ZSFUZZ_POOL_CREATE:	return op_pool_create(s, op, res);
+	case ZSFUZZ_POOL_DESTROY:	return op_pool_destroy(s, op, res);
+	case ZSFUZZ_MALLOC:		return op_malloc(s, op, res);
+	case ZSFUZZ_WRITE:		return op_write(s, op, res);
+	case ZSFUZZ_READ:		return op_read(s, op, res);
+	case ZSFUZZ_FREE:		return op_free(s, op, res);
+	case ZSFUZZ_COMPACT:		return op_compact(s, op, res);
+	case ZSFUZZ_MIGRATE:		return op_migrate(s, op, res);
+	case ZSFUZZ_SHRINK:		return op_shrink(s, op, res);
+	case ZSFUZZ_LOCK_PAGE:		return op_lock_page(s, op, res);
+	case ZSFUZZ_READ_LOCK:		return op_read_lock(s, op, res);
+	case ZSFUZZ_FLUSH:		return op_flush(s, op, res);
+	case ZSFUZZ_FAIL_NEXT:		return op_fail_next(s, op, res);
+	case ZSFUZZ_STAT:		return op_stat(s, op, res);
+	case ZSFUZZ_CGROUP_CREATE:	return op_cgroup_create(op, call);
+	case ZSFUZZ_CGROUP_REMOVE:	return op_cgroup_remove(op, call);
+	}
+	return -EINVAL;
+}
+
+/*
+ * Runs one operation that zsf_op_check() has passed.  If @call->action is
+ * set afterwards, the agent has to act and zsf_op_finish() has to follow.
+ */
+void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
+		struct zsfuzz_result *res, struct zsf_call *call)
+{
+	bool armed = s->fail_armed;
+
+	result_init(res);
+	call->action = ZSFUZZ_AGENT_NONE;
+	if (armed && s->fail_nth)
+		res->faults = s->fail_nth;
+	res->ret = op_dispatch(s, op, res, call);
+	if (armed && op->op != ZSFUZZ_FAIL_NEXT) {
+		s->fail_armed = false;
+		s->fail_nth = 0;
+	}
+}
+
+/* Takes the agent's answer to @call. */
+void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
+		   int result, struct zsfuzz_result *res)
+{
+	s->tree_changed = true;
+	res->ret = result;
+	if (!result && call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
+		zsf_cgroup_retire(call->cgroup);
+}

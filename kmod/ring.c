@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The ring: requests from the host through shared memory, served from inside
+ * one blocking ioctl of the agent.  What has to be done in user space (cgroup
+ * directories) goes back to the agent, which then calls again.
+ */
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "zsfuzz.h"
+#include "zsl.h"
+
+#define RING_ORDER	9
+#define RING_BYTES	(PAGE_SIZE << RING_ORDER)
+#define COUNTER_BYTES	SZ_16K
+#define HIT_BYTES	(COUNTER_BYTES * sizeof(u32))
+#define COMPARE_BYTES	SZ_64K
+#define PROGRAM_BYTES	SZ_512K
+
+/* How far the current request has come. */
+struct ring_run {
+	bool			active;
+	u32			program;	/* of ring->programs, as it was read */
+	u32			programs;
+	u32			flags;
+	const u8		*in;		/* header of the current program */
+	struct zsf_out		out;
+	struct zsfuzz_result_header *header;
+	u32			op;		/* next one to run */
+	u32			ops;
+	struct zsf_call		call;		/* what the agent was asked */
+	struct zsfuzz_result	*waiting;	/* for the agent's answer */
+};
+
+static struct page *ring_pages;
+static struct zsfuzz_ring *ring;
+static struct zsf_session *session;
+static struct ring_run run;
+static u32 seen;				/* last request taken up */
+static atomic_t ring_open_count = ATOMIC_INIT(0);
+
+static void *ring_at(u32 offset)
+{
+	return (u8 *)ring + offset;
+}
+
+/* ---- one program -------------------------------------------------------- */
+
+static const struct zsfuzz_op *run_ops(void)
+{
+	return (const void *)(run.in + sizeof(struct zsfuzz_program_header));
+}
+
+/* Refuses a program before any of it runs. */
+static int program_check(void)
+{
+	const struct zsfuzz_program_header *head = (const void *)run.in;
+	const u8 *end = ring_at(ring->program_offset + PROGRAM_BYTES);
+	const struct zsfuzz_op *op = run_ops();
+	u32 i;
+
+	if ((const u8 *)op > end)
+		return -EMSGSIZE;
+	run.ops = READ_ONCE(head->ops);
+	if (run.ops > ZSFUZZ_MAX_OPS)
+		return -E2BIG;
+	if ((const u8 *)(op + run.ops) > end)
+		return -EMSGSIZE;
+	for (i = 0; i < run.ops; i++)
+		if (zsf_op_check(&op[i]))
+			return -EINVAL;
+	return 0;
+}
+
+static int program_begin(void)
+{
+	int ret = program_check();
+
+	if (ret)
+		return ret;
+	ret = zsf_session_reset(session);
+	if (ret)
+		return ret;
+	run.op = 0;
+	run.header = zsf_out(&run.out, sizeof(*run.header));
+	return run.header ? 0 : -ENOSPC;
+}
+
+/* Returns 1 if the agent has to act first. */
+static int program_ops(void)
+{
+	const struct zsfuzz_op *ops = run_ops();
+
+	while (run.op < run.ops) {
+		struct zsfuzz_op op = READ_ONCE(ops[run.op]);
+		struct zsfuzz_result *res = zsf_out(&run.out, sizeof(*res));
+
+		if (!res)
+			return -ENOSPC;
+		if (zsf_op_check(&op))		/* the host changed it meanwhile */
+			return -EINVAL;
+		run.op++;
+		WRITE_ONCE(ring->heartbeat, ring->heartbeat + 1);
+		zsf_op_run(session, &op, res, &run.call);
+		if (run.call.action) {
+			run.waiting = res;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int program_end(void)
+{
+	zsf_snapshot(session, &run.out);
+	zsf_snapshot_end(session, &run.out);
+	if (run.out.full)
+		return -ENOSPC;
+	run.header->ops = run.ops;
+	run.header->bytes = run.out.pos - (u8 *)(run.header + 1);
+	run.in = (const u8 *)(run_ops() + run.ops);
+	ring->done = ++run.program;
+	return 0;
+}
+
+/* ---- one request -------------------------------------------------------- */
+
+static void run_begin(void)
+{
+	run = (struct ring_run) {
+		.active	  = true,
+		.programs = READ_ONCE(ring->programs),
+		.flags	  = READ_ONCE(ring->flags),
+		.in	  = ring_at(ring->program_offset),
+		.out	  = {
+			.pos = ring_at(ring->result_offset),
+			.end = ring_at(ring->result_offset + ring->result_size),
+		},
+	};
+	ring->done = 0;
+	ring->compares = 0;
+	ring->dying = 0;
+}
+
+/* Asks the agent for a fresh tree when the program changed it. */
+static bool tree_needs_rebuild(void)
+{
+	if (!session->tree_changed)
+		return false;
+	run.call.action = ZSFUZZ_AGENT_AUDIT;
+	return true;
+}
+
+/* Returns 1 if the agent has to act, otherwise the request is answered. */
+static int run_programs(void)
+{
+	bool resumed = run.op || run.waiting;
+	int ret = 0;
+
+	run.waiting = NULL;
+	while (run.program < run.programs) {
+		if (!resumed)
+			ret = program_begin();
+		resumed = false;
+		if (!ret)
+			ret = program_ops();
+		if (!ret)
+			ret = program_end();
+		if (ret)
+			return ret;
+		run.op = 0;
+		if (tree_needs_rebuild())
+			return 1;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void answer(int status)
+{
+	ring->status = status;
+	ring->result_bytes = run.out.pos - (u8 *)ring_at(ring->result_offset);
+	if (status && session)
+		zsf_session_drain(session);
+	ring->taint = test_taint(TAINT_WARN) | test_taint(TAINT_DIE) << 1 |
+		      test_taint(TAINT_BAD_PAGE) << 2;
+	run.active = false;
+	smp_store_release(&ring->reply, seen);
+}
+
+static int run_request(void)
+{
+	int ret;
+
+	if (run.programs > ZSFUZZ_MAX_PROGRAMS)
+		return -E2BIG;
+	mutex_lock(&zsf_lock);
+	zsf_cover_start(run.flags);
+	ret = run_programs();
+	if (run.flags & ZSFUZZ_RUN_COMPARES)
+		ring->compares = zsf_cover_compares(ring_at(ring->compare_offset),
+						    ring->compare_max);
+	else if (run.flags & ZSFUZZ_RUN_COVER)
+		zsf_cover_fold(ring_at(ring->counter_offset), ring_at(ring->hit_offset));
+	mutex_unlock(&zsf_lock);
+	return ret;
+}
+
+/* ---- the agent's side --------------------------------------------------- */
+
+static int agent_action(const struct zsf_call *call, struct zsfuzz_agent_request *req)
+{
+	*req = (struct zsfuzz_agent_request) {
+		.action	= call->action,
+		.cgroup	= call->cgroup,
+		.parent	= call->parent,
+	};
+	return 0;
+}
+
+/* Takes what the agent did since the last call. */
+static void agent_answer(const struct zsfuzz_agent_request *req)
+{
+	if (req->action == ZSFUZZ_AGENT_AUDIT) {
+		ring->dying = req->value;
+		session->tree_changed = false;
+	} else if (run.waiting) {
+		zsf_op_finish(session, &run.call, req->result, run.waiting);
+	}
+}
+
+/* Polls for the next request; sleeps once the host has been silent for long. */
+static int wait_for_request(void)
+{
+	u32 idle = 0;
+
+	while (smp_load_acquire(&ring->request) == seen) {
+		if (signal_pending(current))
+			return -EINTR;
+		cpu_relax();
+		if (++idle % 256)
+			continue;
+		cond_resched();
+		if (idle > 2000000)
+			schedule_timeout_interruptible(1);
+	}
+	seen = READ_ONCE(ring->request);
+	return 0;
+}
+
+/* A use after free on purpose, so that the host can tell whether KASAN works. */
+static void trip(void)
+{
+	char *p = kmalloc(64, GFP_KERNEL);
+
+	kfree(p);
+	OPTIMIZER_HIDE_VAR(p);
+	if (p)
+		READ_ONCE(*p);
+}
+
+/* Returns to the agent only when it has something to do. */
+static int serve(struct zsfuzz_agent_request *req)
+{
+	int ret;
+
+	if (req->action)
+		agent_answer(req);
+	for (;;) {
+		if (!run.active) {
+			ret = wait_for_request();
+			if (ret)
+				return ret;
+			run_begin();
+			switch (READ_ONCE(ring->command)) {
+			case ZSFUZZ_CMD_RUN:
+				break;
+			case ZSFUZZ_CMD_AUDIT:
+				run.programs = 0;
+				run.call.action = ZSFUZZ_AGENT_AUDIT;
+				return agent_action(&run.call, req);
+			case ZSFUZZ_CMD_TRIP:
+				trip();
+				answer(0);
+				continue;
+			case ZSFUZZ_CMD_EXIT:
+				answer(0);
+				req->action = ZSFUZZ_AGENT_EXIT;
+				return 0;
+			default:
+				answer(-EINVAL);
+				continue;
+			}
+		}
+		ret = run_request();
+		if (ret == 1)
+			return agent_action(&run.call, req);
+		answer(ret);
+	}
+}
+
+static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct zsfuzz_agent_request req;
+	struct zsfuzz_cgroup_fd cgroup;
+	int ret;
+
+	switch (cmd) {
+	case ZSFUZZ_IOC_SERVE:
+		if (copy_from_user(&req, (void __user *)arg, sizeof(req)))
+			return -EFAULT;
+		ret = serve(&req);
+		if (!ret && copy_to_user((void __user *)arg, &req, sizeof(req)))
+			return -EFAULT;
+		return ret;
+	case ZSFUZZ_IOC_CGROUP:
+		if (copy_from_user(&cgroup, (void __user *)arg, sizeof(cgroup)))
+			return -EFAULT;
+		mutex_lock(&zsf_lock);
+		ret = zsf_cgroup_register(&cgroup);
+		mutex_unlock(&zsf_lock);
+		return ret;
+	}
+	return -ENOTTY;
+}
+
+static int ring_open(struct inode *inode, struct file *file)
+{
+	if (atomic_cmpxchg(&ring_open_count, 0, 1))
+		return -EBUSY;
+	session = zsf_session_create();
+	if (!session) {
+		atomic_set(&ring_open_count, 0);
+		return -ENOMEM;
+	}
+	run.active = false;
+	return 0;
+}
+
+static int ring_release(struct inode *inode, struct file *file)
+{
+	mutex_lock(&zsf_lock);
+	zsf_session_destroy(session);
+	session = NULL;
+	mutex_unlock(&zsf_lock);
+	atomic_set(&ring_open_count, 0);
+	return 0;
+}
+
+static const struct file_operations ring_fops = {
+	.owner		= THIS_MODULE,
+	.open		= ring_open,
+	.release	= ring_release,
+	.unlocked_ioctl	= ring_ioctl,
+};
+
+/* ---- setting up --------------------------------------------------------- */
+
+static void ring_describe(void)
+{
+	ring->magic = ZSFUZZ_MAGIC;
+	ring->version = ZSFUZZ_VERSION;
+	ring->design = zsf_design();
+	ring->features = zsf_features();
+	ring->page_size = PAGE_SIZE;
+	ring->chain_size = CONFIG_ZSMALLOC_CHAIN_SIZE;
+	ring->min_alloc_size = zsl_min_alloc_size;
+	ring->counter_offset = SZ_4K;
+	ring->counter_count = zsf_cover_sites();
+	ring->hit_offset = ring->counter_offset + COUNTER_BYTES;
+	ring->compare_offset = ring->hit_offset + HIT_BYTES;
+	ring->compare_max = COMPARE_BYTES / sizeof(struct zsfuzz_compare);
+	ring->program_offset = ring->compare_offset + COMPARE_BYTES;
+	ring->program_size = PROGRAM_BYTES;
+	ring->result_offset = ring->program_offset + PROGRAM_BYTES;
+	ring->result_size = RING_BYTES - ring->result_offset;
+}
+
+static int ring_info_show(struct seq_file *m, void *unused)
+{
+	seq_printf(m, "version %u\ndesign %u\nfeatures %#x\n",
+		   ring->version, ring->design, ring->features);
+	seq_printf(m, "ring_physical %#llx\nring_bytes %lu\n",
+		   (unsigned long long)page_to_phys(ring_pages), RING_BYTES);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(ring_info);
+
+int zsf_ring_init(struct dentry *root)
+{
+	BUILD_BUG_ON(sizeof(struct zsfuzz_ring) > SZ_4K);
+	BUILD_BUG_ON(ZSL_SITES > COUNTER_BYTES);
+
+	ring_pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, RING_ORDER);
+	if (!ring_pages)
+		return -ENOMEM;
+	ring = page_address(ring_pages);
+	ring_describe();
+	debugfs_create_file("ring", 0600, root, NULL, &ring_fops);
+	debugfs_create_file("info", 0400, root, NULL, &ring_info_fops);
+	return 0;
+}
+
+void zsf_ring_exit(void)
+{
+	if (ring_pages)
+		__free_pages(ring_pages, RING_ORDER);
+	ring_pages = NULL;
+}

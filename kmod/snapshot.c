@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The canonical snapshot of docs/PROGRAM.md: no pointers, no page numbers. */
+#include <linux/mm.h>
+#include <linux/string.h>
+
+#include "zsfuzz.h"
+#include "zsl.h"
+
+/* Room for @bytes, zeroed; NULL when they do not fit. */
+void *zsf_out(struct zsf_out *out, size_t bytes)
+{
+	void *at = out->pos;
+
+	if (out->full || bytes > out->end - out->pos) {
+		out->full = true;
+		return NULL;
+	}
+	out->pos += bytes;
+	memset(at, 0, bytes);
+	return at;
+}
+
+void zsf_out_align(struct zsf_out *out, size_t bytes)
+{
+	zsf_out(out, -(uintptr_t)out->pos & (bytes - 1));
+}
+
+/* ---- zspages ----------------------------------------------------------- */
+
+static void *slot_of(void *zspage, void *class, unsigned int index)
+{
+	unsigned int at = index * zsl_class_size(class);
+
+	return page_address(zsl_zspage_page(zspage, at >> PAGE_SHIFT)) +
+	       offset_in_page(at);
+}
+
+static void put_free_list(void *zspage, void *class, u8 *to, unsigned int count)
+{
+	unsigned int objs = zsl_class_objs(class);
+	unsigned long index = ZSL_FIELD(unsigned int, zspage, zspage_freeobj);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (index >= objs) {
+			memset(to + i, ZSFUZZ_NONE8, count - i);
+			return;
+		}
+		to[i] = index;
+		if (objs > 1)
+			index = *(unsigned long *)slot_of(zspage, class, index) >> 1;
+	}
+}
+
+static void put_owners(struct obj_cgroup **owners, u8 *to, unsigned int count)
+{
+	struct obj_cgroup *last = NULL;
+	u8 number = ZSFUZZ_NONE8;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (owners[i] != last) {
+			last = owners[i];
+			number = zsf_cgroup_number(last);
+		}
+		to[i] = number;
+	}
+}
+
+static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
+		       void *zspage, struct zsf_out *out)
+{
+	struct zsfuzz_snap_zspage *snap = zsf_out(out, sizeof(*snap));
+	struct obj_cgroup **owners = zsl_zspage_owners(zspage);
+	unsigned int objs = zsl_class_objs(class);
+	unsigned int inuse = ZSL_FIELD(unsigned int, zspage, zspage_inuse);
+	u8 *bytes;
+
+	if (!snap)
+		return;
+	snap->kind = ZSFUZZ_SNAP_ZSPAGE;
+	snap->group = ZSL_BITS(zspage, zspage_fullness);
+	snap->zspage = zsf_zspage_number(s, zspage, pool);
+	snap->inuse = inuse;
+	snap->tags = zsl_zspage_tags(zspage, class);
+	snap->free_bytes = inuse <= objs ? objs - inuse : 0;
+	snap->owner_bytes = owners ? objs : 0;
+	bytes = zsf_out(out, snap->free_bytes + snap->owner_bytes);
+	if (!bytes)
+		return;
+	put_free_list(zspage, class, bytes, snap->free_bytes);
+	put_owners(owners, bytes + snap->free_bytes, snap->owner_bytes);
+	zsf_out_align(out, 4);
+}
+
+/* ---- classes and pools ------------------------------------------------- */
+
+static void put_class(struct zsf_session *s, unsigned int pool, void *class,
+		      struct zsf_out *out)
+{
+	struct zsfuzz_snap_class *snap = zsf_out(out, sizeof(*snap));
+	unsigned int group;
+
+	if (!snap)
+		return;
+	snap->kind = ZSFUZZ_SNAP_CLASS;
+	snap->class = zsl_class_index(class);
+	snap->allocated = zsl_class_stat(class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
+	snap->inuse = zsl_class_stat(class, ZSL_ENUM_ZS_OBJS_INUSE);
+	for (group = 0; group < ZSL_ENUM_NR_FULLNESS_GROUPS; group++) {
+		struct list_head *pos, *list = zsl_class_list(class, group);
+		unsigned long length = 0;
+
+		list_for_each(pos, list) {
+			put_zspage(s, pool, class, zsl_zspage_of_list(pos), out);
+			if (++length > ZSF_MAX_ZSPAGES)	/* a broken list */
+				break;
+		}
+		if (length != zsl_class_stat(class, group))
+			snap->bad_groups |= 1u << group;
+	}
+}
+
+static void put_pool(struct zsf_session *s, unsigned int number, struct zsf_out *out)
+{
+	struct zsfuzz_snap_pool *snap = zsf_out(out, sizeof(*snap));
+	struct zsf_pool *pool = &s->pools[number];
+	unsigned int i;
+
+	if (!snap)
+		return;
+	snap->kind = ZSFUZZ_SNAP_POOL;
+	snap->pool = number;
+	snap->aware = pool->aware;
+	snap->pages = zs_get_total_pages(pool->zs);
+	snap->compacted = zsf_pool_compacted(pool);
+	for (i = 0; i < zsl_nr_classes; i++) {
+		void *class = zsl_class(pool->zs, zsl_classes[i]);
+
+		if (zsl_class_stat(class, ZSL_ENUM_ZS_OBJS_ALLOCATED) ||
+		    zsl_class_stat(class, ZSL_ENUM_ZS_OBJS_INUSE))
+			put_class(s, number, class, out);
+	}
+}
+
+/* ---- objects and cgroups ----------------------------------------------- */
+
+static bool header_is_ours(void *zspage, void *class, unsigned int index,
+			   unsigned long handle)
+{
+	unsigned long header;
+
+	if (ZSL_BITS(zspage, zspage_huge))
+		header = ZSL_FIELD(unsigned long, zsl_zspage_page(zspage, 0),
+				   zpdesc_handle);
+	else
+		header = *(unsigned long *)slot_of(zspage, class, index);
+	return header == (handle | 1);
+}
+
+static void put_object(struct zsf_session *s, unsigned int number, struct zsf_out *out)
+{
+	struct zsfuzz_snap_object *snap = zsf_out(out, sizeof(*snap));
+	struct zsf_object *o = &s->objects[number];
+	unsigned long obj = zsl_handle_obj(o->handle);
+	void *zspage = zsl_page_zspage(zsl_obj_page(obj));
+	void *class = zsl_class(s->pools[o->pool].zs, ZSL_BITS(zspage, zspage_class));
+
+	if (!snap)
+		return;
+	snap->kind = ZSFUZZ_SNAP_OBJECT;
+	snap->object = number;
+	snap->index = zsl_obj_index(obj);
+	snap->zspage = zsf_zspage_number(s, zspage, o->pool);
+	snap->length = o->length;
+	if (header_is_ours(zspage, class, snap->index, o->handle))
+		snap->pattern = zsf_object_contents(s, o, false);
+	else
+		snap->pattern = ZSFUZZ_BAD_HEADER;
+}
+
+static void put_cgroup(unsigned int number, struct zsf_out *out)
+{
+	struct zsfuzz_snap_cgroup *snap = zsf_out(out, sizeof(*snap));
+	u32 zswap, zswapped;
+
+	if (!snap)
+		return;
+	zsf_cgroup_read(number, &zswap, &zswapped);
+	snap->kind = ZSFUZZ_SNAP_CGROUP;
+	snap->cgroup = number;
+	snap->zswap = zswap;
+	snap->zswapped = zswapped;
+}
+
+/* Everything as the program left it. */
+void zsf_snapshot(struct zsf_session *s, struct zsf_out *out)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZSFUZZ_POOLS; i++)
+		if (s->pools[i].zs)
+			put_pool(s, i, out);
+	for (i = 0; i < s->top_object; i++)
+		if (s->objects[i].live)
+			put_object(s, i, out);
+	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
+		return;
+	zsf_cgroups_flush();
+	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
+		if (zsf_cgroups[i].live)
+			put_cgroup(i, out);
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+static bool class_is_empty(void *class)
+{
+	unsigned long left = 0;
+	unsigned int i;
+
+	for (i = 0; i <= ZSL_ENUM_ZS_OBJS_INUSE; i++)
+		left |= zsl_class_stat(class, i);
+	return !left;
+}
+
+static u8 pool_left(struct zsf_pool *pool)
+{
+	unsigned int i;
+	u8 left = 0;
+
+	if (zs_get_total_pages(pool->zs))
+		left |= ZSFUZZ_LEFT_PAGES;
+	for (i = 0; i < zsl_nr_classes; i++)
+		if (!class_is_empty(zsl_class(pool->zs, zsl_classes[i])))
+			left |= ZSFUZZ_LEFT_OBJECTS;
+	return left;
+}
+
+/* Frees everything, and says what did not go away. */
+void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out)
+{
+	struct zsfuzz_snap_end *snap = zsf_out(out, sizeof(*snap));
+	unsigned int i;
+	u32 zswapped;
+
+	zsf_session_drain(s);
+	zsf_out_align(out, 8);
+	if (!snap)
+		return;
+	snap->kind = ZSFUZZ_SNAP_END;
+	for (i = 0; i < ZSFUZZ_POOLS; i++)
+		if (s->pools[i].zs)
+			snap->left |= pool_left(&s->pools[i]);
+	zsf_cgroups_flush();
+	snap->zswap = zsf_cgroups_left(&zswapped);
+	if (snap->zswap || zswapped)
+		snap->left |= ZSFUZZ_LEFT_CHARGE;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of the zsfuzz module share. */
+#ifndef ZSFUZZ_H
+#define ZSFUZZ_H
+
+#include <linux/list.h>
+#include <linux/memcontrol.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include <linux/zsmalloc.h>
+
+#include "zsfuzz_abi.h"
+
+/* One mutex for the whole module: programs never run at the same time. */
+extern struct mutex zsf_lock;
+
+/* ---- sessions: the state of one open file ------------------------------ */
+
+struct zsf_object {
+	unsigned long	handle;
+	u16		size;		/* bytes, as requested */
+	u16		length;		/* bytes that were written */
+	u8		pool;
+	u8		pattern;	/* that was written last */
+	bool		live;
+	bool		read_locked;
+};
+
+struct zsf_pool {
+	struct zs_pool	*zs;		/* NULL: absent */
+	bool		aware;
+	u16		live;		/* objects */
+	u16		held;		/* page locks and read locks */
+	u32		compacted_base;	/* pages_compacted when the program began */
+	struct work_struct *hooked;	/* free_work, while its function is replaced */
+	work_func_t	free_func;	/* what it was */
+	bool		kicked;		/* the worker was asked for meanwhile */
+	struct list_head hook;		/* in zsf_hooks */
+};
+
+struct zsf_zspage {
+	void		*zspage;
+	u16		number;
+	u8		pool;
+};
+
+struct zsf_held_page {
+	struct page	*page;
+	u8		pool;
+};
+
+#define ZSF_MAX_HELD		ZSFUZZ_MAX_OPS
+/* Each zspage holds an object, or waits to be freed while a page is held. */
+#define ZSF_MAX_ZSPAGES		(ZSFUZZ_OBJECTS + ZSF_MAX_HELD)
+
+struct zsf_session {
+	struct zsf_pool		pools[ZSFUZZ_POOLS];
+	struct zsf_object	objects[ZSFUZZ_OBJECTS];
+	u16			live_objects;
+	u16			top_object;	/* one past the highest number used */
+
+	struct zsf_zspage	zspages[ZSF_MAX_ZSPAGES];	/* live ones, in no order */
+	u16			nr_zspages;
+	u16			next_number;
+
+	struct zsf_held_page	held[ZSF_MAX_HELD];
+	u16			nr_held;
+
+	u8			fail_nth;	/* armed for the next operation */
+	bool			fail_armed;
+	bool			tree_changed;	/* cgroups were created or removed */
+	unsigned long		places[ZSFUZZ_OBJECTS];	/* before a compaction */
+	char			name[24];
+	void			*copy;		/* local_copy of zs_obj_read_begin() */
+};
+
+struct zsf_session *zsf_session_create(void);
+void zsf_session_destroy(struct zsf_session *s);
+int zsf_session_reset(struct zsf_session *s);
+void zsf_session_drain(struct zsf_session *s);
+
+int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware);
+void zsf_pool_destroy(struct zsf_session *s, unsigned int number);
+u32 zsf_pool_compacted(struct zsf_pool *pool);
+void zsf_pool_hook(struct zsf_pool *pool);
+void zsf_pool_flush(struct zsf_session *s, unsigned int number);
+
+u16 zsf_zspage_number(struct zsf_session *s, void *zspage, unsigned int pool);
+void zsf_zspage_gone(struct zsf_session *s, void *zspage);
+void zsf_zspages_prune(struct zsf_session *s, unsigned int pool);
+
+/* ---- cgroups: known to the whole module -------------------------------- */
+
+struct zsf_cgroup {
+	struct obj_cgroup	*objcg;
+	struct mem_cgroup	*memcg;
+	u8			parent;	/* itself: the common parent */
+	bool			live;
+};
+
+extern struct zsf_cgroup zsf_cgroups[ZSFUZZ_CGROUPS];
+
+int zsf_cgroups_init(void);
+int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
+void zsf_cgroup_retire(unsigned int number);
+void zsf_cgroups_forget(void);
+bool zsf_cgroup_has_child(unsigned int number);
+u8 zsf_cgroup_number(struct obj_cgroup *objcg);
+void zsf_cgroups_flush(void);
+void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped);
+u32 zsf_cgroups_left(u32 *zswapped);
+
+/* ---- operations -------------------------------------------------------- */
+
+/* Set when an operation has to be finished by the agent. */
+struct zsf_call {
+	u32	action;		/* enum zsfuzz_agent_action */
+	u32	cgroup;
+	u32	parent;
+};
+
+int zsf_op_check(const struct zsfuzz_op *op);
+void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
+		struct zsfuzz_result *res, struct zsf_call *call);
+void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
+		   int result, struct zsfuzz_result *res);
+
+/* ---- snapshots --------------------------------------------------------- */
+
+struct zsf_out {
+	u8	*pos;
+	u8	*end;
+	bool	full;		/* something did not fit */
+};
+
+void *zsf_out(struct zsf_out *out, size_t bytes);
+void zsf_out_align(struct zsf_out *out, size_t bytes);
+void zsf_snapshot(struct zsf_session *s, struct zsf_out *out);
+void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out);
+
+/* ---- contents ---------------------------------------------------------- */
+
+int zsf_patterns_init(void);
+void zsf_patterns_exit(void);
+const void *zsf_pattern(unsigned int pattern);
+u8 zsf_pattern_find(const void *data, size_t length, u8 first_try);
+u8 zsf_object_contents(struct zsf_session *s, struct zsf_object *o, bool sg);
+
+/* ---- coverage ---------------------------------------------------------- */
+
+void zsf_cover_init(void);
+u32 zsf_cover_sites(void);
+void zsf_cover_start(u32 run_flags);
+void zsf_cover_fold(u8 *counters, u32 *hits);
+u32 zsf_cover_compares(struct zsfuzz_compare *to, u32 max);
+
+/* ---- files and the ring ------------------------------------------------ */
+
+u32 zsf_design(void);
+u32 zsf_features(void);
+
+int zsf_ring_init(struct dentry *root);
+void zsf_ring_exit(void);
+int zsf_files_init(struct dentry *root);
+
+#endif /* ZSFUZZ_H */

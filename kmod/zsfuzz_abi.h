@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the host and the guest say to each other.
+ *
+ * This header is the one definition of the wire format.  The module and the
+ * agent include it; Python reads the same structures from the DWARF of the
+ * built module.  docs/PROGRAM.md says what each operation means.
+ *
+ * Everything is little-endian and has explicit padding.  Numbers of objects,
+ * pools, cgroups and zspages stand for kernel pointers, which never leave the
+ * module.
+ */
+#ifndef ZSFUZZ_ABI_H
+#define ZSFUZZ_ABI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define ZSFUZZ_MAGIC		0x7a5f0225
+#define ZSFUZZ_VERSION		1
+
+/* Names in a program: o0..o255, p0..p3, c0..c7 (c0 is the root cgroup). */
+#define ZSFUZZ_OBJECTS		256
+#define ZSFUZZ_POOLS		4
+#define ZSFUZZ_CGROUPS		8
+#define ZSFUZZ_NO_OWNER		8	/* in zsfuzz_op.owner */
+
+#define ZSFUZZ_NONE8		0xff	/* "nothing" in a byte of a result */
+#define ZSFUZZ_NONE16		0xffff	/* "nothing" in two bytes of a result */
+#define ZSFUZZ_FOREIGN		0xfe	/* an owner that is none of the program's cgroups */
+#define ZSFUZZ_BAD_HEADER	0xfe	/* as a pattern: the slot's header is not the object's handle */
+
+#define ZSFUZZ_PATTERNS		16
+#define ZSFUZZ_MAX_OPS		1024	/* in one program */
+#define ZSFUZZ_MAX_PROGRAMS	512	/* in one request */
+
+enum zsfuzz_opcode {
+	ZSFUZZ_POOL_CREATE	= 0,
+	ZSFUZZ_POOL_DESTROY	= 1,
+	ZSFUZZ_MALLOC		= 2,
+	ZSFUZZ_WRITE		= 3,
+	ZSFUZZ_READ		= 4,
+	ZSFUZZ_FREE		= 5,
+	ZSFUZZ_COMPACT		= 6,
+	ZSFUZZ_MIGRATE		= 7,
+	ZSFUZZ_SHRINK		= 8,
+	ZSFUZZ_LOCK_PAGE	= 9,
+	ZSFUZZ_READ_LOCK	= 10,
+	ZSFUZZ_FLUSH		= 11,
+	ZSFUZZ_FAIL_NEXT	= 12,
+	ZSFUZZ_STAT		= 13,
+	ZSFUZZ_CGROUP_CREATE	= 14,
+	ZSFUZZ_CGROUP_REMOVE	= 15,
+	ZSFUZZ_NR_OPCODES	= 16,
+};
+
+/* One operation, 8 bytes. */
+struct zsfuzz_op {
+	__u8	op;		/* enum zsfuzz_opcode */
+	__u8	object;
+	__u8	pool;
+	__u8	owner;		/* cgroup, or ZSFUZZ_NO_OWNER */
+	__u16	size;		/* bytes */
+	__u16	arg;		/* see docs/PROGRAM.md */
+};
+
+/* What one operation did, 16 bytes. */
+struct zsfuzz_result {
+	__s16	ret;		/* 0 or a negative errno */
+	__u16	zspage;		/* in order of appearance in the program */
+	__u8	class;		/* index of the size class */
+	__u8	index;		/* of the object in its zspage */
+	__u8	owner;		/* cgroup in the owner entry, after the operation */
+	__u8	group;		/* fullness group of the zspage, after the operation */
+	__u16	inuse;		/* objects in the zspage, after the operation */
+	__u16	tags;		/* bit k: page k of the zspage has memcg_data set */
+	__u16	value;
+	__u16	faults;		/* allocations left until the armed fault */
+};
+
+/*
+ * The snapshot that follows the results: a run of the records below, each
+ * known by its first byte, in the order that docs/PROGRAM.md gives.
+ */
+enum zsfuzz_snapshot_kind {
+	ZSFUZZ_SNAP_POOL	= 1,
+	ZSFUZZ_SNAP_CLASS	= 2,
+	ZSFUZZ_SNAP_ZSPAGE	= 3,
+	ZSFUZZ_SNAP_OBJECT	= 4,
+	ZSFUZZ_SNAP_CGROUP	= 5,
+	ZSFUZZ_SNAP_END		= 6,
+};
+
+struct zsfuzz_snap_pool {
+	__u8	kind;
+	__u8	pool;
+	__u8	aware;		/* 1: the pool keeps owners */
+	__u8	pad;
+	__u16	pages;		/* zs_get_total_pages() */
+	__u16	compacted;	/* pages, since the program began */
+};
+
+struct zsfuzz_snap_class {
+	__u8	kind;
+	__u8	class;
+	__u16	bad_groups;	/* bit g: counter of group g is not its list's length */
+	__u16	allocated;	/* ZS_OBJS_ALLOCATED */
+	__u16	inuse;		/* ZS_OBJS_INUSE */
+};
+
+/* Followed by the free list (objs - inuse bytes) and the owners (objs bytes or none). */
+struct zsfuzz_snap_zspage {
+	__u8	kind;
+	__u8	group;
+	__u16	zspage;
+	__u16	inuse;
+	__u16	tags;		/* as in zsfuzz_result */
+	__u16	free_bytes;
+	__u16	owner_bytes;
+};
+
+struct zsfuzz_snap_object {
+	__u8	kind;
+	__u8	object;
+	__u8	index;
+	__u8	pattern;	/* found in memory; ZSFUZZ_NONE8: something else */
+	__u16	zspage;
+	__u16	length;		/* bytes that were compared */
+};
+
+struct zsfuzz_snap_cgroup {
+	__u8	kind;
+	__u8	cgroup;
+	__u16	zswapped;	/* objects, with all descendants' */
+	__u32	zswap;		/* bytes, with all descendants' */
+};
+
+enum zsfuzz_leftover {
+	ZSFUZZ_LEFT_OBJECTS	= 1,	/* a class is not empty */
+	ZSFUZZ_LEFT_PAGES	= 2,	/* zs_get_total_pages() is not 0 */
+	ZSFUZZ_LEFT_CHARGE	= 4,	/* a cgroup has zswap bytes or objects left */
+};
+
+/* After everything was freed. */
+struct zsfuzz_snap_end {
+	__u8	kind;
+	__u8	left;		/* enum zsfuzz_leftover */
+	__u16	pad;
+	__u32	zswap;		/* bytes left in the cgroups' common parent */
+};
+
+/*
+ * The ring: physically contiguous pages, shared with the host.  The host
+ * fills in the request and the programs, then increments @request; the
+ * module answers and sets @reply to the same number.
+ */
+enum zsfuzz_command {
+	ZSFUZZ_CMD_RUN		= 1,
+	ZSFUZZ_CMD_AUDIT	= 2,	/* dear: dying cgroups, in the agent */
+	ZSFUZZ_CMD_EXIT		= 3,
+	ZSFUZZ_CMD_TRIP		= 4,	/* use memory after freeing it: does KASAN see it? */
+};
+
+enum zsfuzz_run_flags {
+	ZSFUZZ_RUN_COVER	= 1,	/* fold KCOV into the counters */
+	ZSFUZZ_RUN_COMPARES	= 2,	/* collect comparison operands instead */
+};
+
+enum zsfuzz_design {
+	ZSFUZZ_DESIGN_STOCK	= 0,
+	ZSFUZZ_DESIGN_ZSPAGE	= 1,
+	ZSFUZZ_DESIGN_ZPDESC	= 2,
+};
+
+enum zsfuzz_features {
+	ZSFUZZ_HAS_OWNERS	= 1,	/* zs_obj_write() takes an owner */
+	ZSFUZZ_HAS_MEMCG	= 2,
+	ZSFUZZ_HAS_MIGRATION	= 4,
+	ZSFUZZ_HAS_FAULTS	= 8,
+	ZSFUZZ_HAS_COVERAGE	= 16,
+};
+
+struct zsfuzz_compare {
+	__u64	left;
+	__u64	right;
+	__u32	bytes;		/* width of the operands: 1, 2, 4, 8 */
+	__u32	constant;	/* 1: left is a compile-time constant */
+};
+
+struct zsfuzz_ring {
+	/* written once, before the first request */
+	__u32	magic;
+	__u32	version;
+	__u32	design;		/* enum zsfuzz_design */
+	__u32	features;	/* enum zsfuzz_features */
+	__u32	page_size;	/* bytes */
+	__u32	chain_size;	/* CONFIG_ZSMALLOC_CHAIN_SIZE */
+	__u32	min_alloc_size;	/* bytes: size of the smallest class */
+	__u32	program_offset;	/* all offsets and sizes in bytes, from the ring's start */
+	__u32	program_size;
+	__u32	result_offset;
+	__u32	result_size;
+	__u32	counter_offset;
+	__u32	counter_count;	/* 8-bit counters, one for each coverage site */
+	__u32	hit_offset;	/* 32-bit counters, the same sites, never cleared */
+	__u32	compare_offset;
+	__u32	compare_max;
+
+	/* host to guest */
+	__u32	request __attribute__((aligned(64)));
+	__u32	command;	/* enum zsfuzz_command */
+	__u32	flags;		/* enum zsfuzz_run_flags */
+	__u32	programs;	/* how many, in the program area */
+
+	/* guest to host */
+	__u32	reply __attribute__((aligned(64)));
+	__s32	status;		/* 0 or a negative errno for the request as a whole */
+	__u32	done;		/* programs that have results */
+	__u32	result_bytes;
+	__u32	compares;	/* collected */
+	__u32	dying;		/* AUDIT: dying descendants that did not go away */
+	__u32	heartbeat;	/* operations done, so that a hang can be told from a slow program */
+	__u32	taint;		/* not 0: the kernel warned, died or found a bad page */
+};
+
+/* In the program area: this header, then @ops operations; then the next program. */
+struct zsfuzz_program_header {
+	__u32	ops;
+	__u32	pad;
+};
+
+/* In the result area: this header, then the results and the snapshot. */
+struct zsfuzz_result_header {
+	__u32	bytes;		/* of what follows; always a multiple of 8 */
+	__u32	ops;		/* results that follow */
+};
+
+/* What the agent asks, and is asked, in its blocking ioctl. */
+enum zsfuzz_agent_action {
+	ZSFUZZ_AGENT_NONE		= 0,
+	ZSFUZZ_AGENT_CGROUP_CREATE	= 1,
+	ZSFUZZ_AGENT_CGROUP_REMOVE	= 2,
+	ZSFUZZ_AGENT_AUDIT		= 3,
+	ZSFUZZ_AGENT_EXIT		= 4,
+};
+
+struct zsfuzz_agent_request {
+	__u32	action;		/* from the module */
+	__s32	result;		/* from the agent: 0 or a negative errno */
+	__u32	cgroup;
+	__u32	parent;
+	__u32	value;		/* AUDIT: dying descendants */
+	__u32	pad;
+};
+
+#define ZSFUZZ_IOC_SERVE	_IOWR('z', 1, struct zsfuzz_agent_request)
+
+/*
+ * Tells the module which cgroup directory c<number> is, or ~0: their common
+ * parent.  A negative @fd says that it was removed; with ~0, all of them were.
+ */
+struct zsfuzz_cgroup_fd {
+	__u32	number;
+	__s32	fd;
+};
+
+#define ZSFUZZ_IOC_CGROUP	_IOW('z', 2, struct zsfuzz_cgroup_fd)
+#define ZSFUZZ_IOC_FINISH	_IO('z', 3)	/* snapshot, then free everything */
+
+#endif /* ZSFUZZ_ABI_H */

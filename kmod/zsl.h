@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * zsmalloc's private structures, reached through the offsets that
+ * zsfuzz_layout.h has from the DWARF of the kernel that this module runs on.
+ * Nothing here changes them, but for the reader count of a zspage.
+ */
+#ifndef ZSL_H
+#define ZSL_H
+
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+#include <linux/zsmalloc.h>
+
+#include "zsfuzz_layout.h"
+
+#define ZSL_FIELD(type, base, where) \
+	(*(type *)((char *)(base) + ZSL_OFF_##where))
+#define ZSL_BITS(base, where)						\
+	((*(u32 *)((char *)(base) + ZSL_BIT_##where) >>			\
+	  ZSL_SHIFT_##where) & ((1u << ZSL_WIDTH_##where) - 1))
+
+/* A symbol that is not exported, found by its distance from one that is. */
+#define ZSL_SYMBOL(name)	((void *)((char *)zs_malloc + ZSL_SYM_##name))
+
+/* How an object's location is packed into the word behind its handle. */
+extern unsigned int zsl_pfn_shift;
+extern unsigned int zsl_index_bits;
+
+int zsl_calibrate(void);
+
+/* Size classes that are not an alias of a larger one, in order of index. */
+extern u8 zsl_classes[ZSL_SIZE_CLASSES];
+extern unsigned int zsl_nr_classes;
+extern unsigned int zsl_min_alloc_size;	/* bytes, of the smallest slot */
+
+static inline void *zsl_class(struct zs_pool *pool, unsigned int index)
+{
+	return (&ZSL_FIELD(void *, pool, zs_pool_size_class))[index];
+}
+
+static inline int zsl_class_size(void *class)
+{
+	return ZSL_FIELD(int, class, size_class_size);
+}
+
+static inline int zsl_class_objs(void *class)
+{
+	return ZSL_FIELD(int, class, size_class_objs_per_zspage);
+}
+
+static inline int zsl_class_pages(void *class)
+{
+	return ZSL_FIELD(int, class, size_class_pages_per_zspage);
+}
+
+static inline unsigned int zsl_class_index(void *class)
+{
+	return ZSL_FIELD(unsigned int, class, size_class_index);
+}
+
+static inline unsigned long zsl_class_stat(void *class, unsigned int stat)
+{
+	return (&ZSL_FIELD(unsigned long, class, size_class_stats))[stat];
+}
+
+static inline struct list_head *zsl_class_list(void *class, unsigned int group)
+{
+	return &ZSL_FIELD(struct list_head, class, size_class_fullness_list) + group;
+}
+
+static inline void *zsl_zspage_of_list(struct list_head *entry)
+{
+	return (char *)entry - ZSL_OFF_zspage_list;
+}
+
+static inline struct page *zsl_zspage_page(void *zspage, unsigned int k)
+{
+	struct page *page = ZSL_FIELD(struct page *, zspage, zspage_first_zpdesc);
+
+	while (k--)
+		page = ZSL_FIELD(struct page *, page, zpdesc_next);
+	return page;
+}
+
+static inline unsigned long zsl_handle_obj(unsigned long handle)
+{
+	return READ_ONCE(*(unsigned long *)handle);
+}
+
+static inline struct page *zsl_obj_page(unsigned long obj)
+{
+	return pfn_to_page(obj >> zsl_pfn_shift);
+}
+
+static inline unsigned int zsl_obj_index(unsigned long obj)
+{
+	return obj & ((1UL << zsl_index_bits) - 1);
+}
+
+static inline void *zsl_page_zspage(struct page *page)
+{
+	return ZSL_FIELD(void *, page, zpdesc_zspage);
+}
+
+static inline u16 zsl_zspage_tags(void *zspage, void *class)
+{
+	u16 tags = 0;
+#ifdef CONFIG_MEMCG
+	struct page *page = ZSL_FIELD(struct page *, zspage, zspage_first_zpdesc);
+	unsigned int k, pages = zsl_class_pages(class);
+
+	for (k = 0;;) {
+		if (page->memcg_data)
+			tags |= 1u << k;
+		if (++k == pages)
+			break;
+		page = ZSL_FIELD(struct page *, page, zpdesc_next);
+	}
+#endif
+	return tags;
+}
+
+/* The owner array of a zspage, or NULL. */
+static inline struct obj_cgroup **zsl_zspage_owners(void *zspage)
+{
+#ifdef ZSL_OFF_zspage_objcgs
+	return ZSL_FIELD(struct obj_cgroup **, zspage, zspage_objcgs);
+#else
+	return NULL;
+#endif
+}
+
+#endif /* ZSL_H */

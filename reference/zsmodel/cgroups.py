@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tree of cgroups and what its members are charged for zswap."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zsmodel.wire import CGROUPS, NONE8
+
+PARENTS: Final = (0, NONE8, NONE8, 1, 3, 2, 2)  # of c0..c6 at the start; NONE8: the common parent
+
+
+class Cgroup:
+    """Hold one cgroup's own charges: `zswap` bytes and `zswapped` objects.
+
+    A removed cgroup stays where it was in the tree.  So its charges, and what is uncharged from it
+    later, count in its ancestors only: in effect they are the parent's (memcg_reparent_objcgs).
+    """
+
+    __slots__ = ("children", "number", "parent", "removed", "zswap", "zswapped")
+
+    def __init__(self, number: int, parent: Cgroup | None) -> None:
+        self.number = number
+        self.parent = parent
+        self.children: list[Cgroup] = []
+        self.removed = False
+        self.zswap = 0
+        self.zswapped = 0
+        if parent:
+            parent.children.append(self)
+
+    @property
+    def is_root(self) -> bool:
+        """Tell whether charges are skipped (obj_cgroup_is_root)."""
+        return self.parent is None
+
+    def charge(self, size: int) -> None:
+        """Charge an object of a class of `size` bytes (obj_cgroup_charge_zswap)."""
+        self.zswap += size
+        self.zswapped += 1
+
+    def uncharge(self, size: int) -> None:
+        """Uncharge an object of a class of `size` bytes (obj_cgroup_uncharge_zswap)."""
+        self.zswap -= size
+        self.zswapped -= 1
+
+    def total(self) -> tuple[int, int]:
+        """Sum bytes and objects over the cgroup and its descendants (memcg_page_state)."""
+        zswap, zswapped = self.zswap, self.zswapped
+        for child in self.children:
+            more_zswap, more_zswapped = child.total()
+            zswap += more_zswap
+            zswapped += more_zswapped
+        return zswap, zswapped
+
+
+class CgroupTree:
+    """Hold the cgroups that a program can name; `names[c]` is None for an absent one."""
+
+    __slots__ = ("changed", "common", "exists", "names")
+
+    def __init__(self, exists: bool) -> None:
+        self.exists = exists  # without memcg no cgroup does
+        self.changed = True
+        self.names: list[Cgroup | None] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Bring back the tree that every program finds."""
+        if self.changed:
+            self._plant()
+        for cgroup in self.names:
+            if cgroup:
+                cgroup.zswap = cgroup.zswapped = 0
+
+    def _plant(self) -> None:
+        root = Cgroup(0, None)
+        self.common = Cgroup(NONE8, root)
+        self.names = [None] * (CGROUPS + 1)  # names[NO_OWNER] stays None
+        self.changed = False
+        if self.exists:
+            self.names[0] = root
+            for number in range(1, len(PARENTS)):
+                parent = PARENTS[number]
+                self.names[number] = Cgroup(
+                    number, self.names[parent] if parent != NONE8 else self.common
+                )
+
+    def create(self, number: int, parent: int) -> None:
+        """Create c<number> in c<parent>, in the common parent if they are the same (mkdir)."""
+        self.changed = True
+        self.names[number] = Cgroup(number, self.names[parent] or self.common)
+
+    def remove(self, cgroup: Cgroup) -> None:
+        """Remove a cgroup without children; objects still name it (rmdir)."""
+        self.changed = True
+        cgroup.removed = True
+        self.names[cgroup.number] = None
+
+    def has_child(self, cgroup: Cgroup) -> bool:
+        """Tell whether a living cgroup is in this one."""
+        return not all(child.removed for child in cgroup.children)

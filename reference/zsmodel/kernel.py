@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the model must know of a kernel: the ownership design and the configuration."""
+
+from dataclasses import dataclass
+
+DESIGNS = ("stock", "zspage")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Describe one kernel; page_size and min_alloc_size are in bytes, chain_size in pages.
+
+    min_alloc_size is ZS_MIN_ALLOC_SIZE as the kernel was built: it depends on the bits that the
+    architecture leaves for an object's index.  Raises ValueError for a design without rules here.
+    """
+
+    design: str
+    page_size: int = 4096
+    chain_size: int = 8
+    min_alloc_size: int = 32
+    has_memcg: bool = True
+    has_migration: bool = True
+    has_faults: bool = True
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design {self.design!r} has no model: use one of {DESIGNS}")
+
+    @property
+    def has_owners(self) -> bool:
+        """Tell whether memcg-aware pools exist."""
+        return self.design != "stock" and self.has_memcg

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which rule states a field of an answer: in words, in the model, in the kernel."""
+
+from dataclasses import dataclass
+from typing import Final
+
+ANY: Final = "any"  # operations without a rule of their own
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Name one rule; `model` is "file: function", `kernel` a function or several."""
+
+    text: str
+    model: str
+    kernel: str
+
+
+def rule_for(operation: str, field: str) -> Rule:
+    """Find the rule for a field of zsfuzz_result or of a snapshot record.
+
+    `operation` is an opcode's name or a record's ("snap_zspage").  The bytes after a zspage's
+    record are its fields "free" and "owners"; a record's place is the field "order".
+    Raises KeyError for a field that nothing states.
+    """
+    rules = RULES.get(operation, {})
+    return rules[field] if field in rules else RULES[ANY][field]
+
+
+def _rule(text: str, model: str, kernel: str) -> Rule:
+    return Rule(text, f"zsmodel/{model}", kernel)
+
+
+_PLACE = _rule(
+    "an object goes to the fullest zspage with room, the newest of them",
+    "pool.py: Pool.malloc",
+    "zs_malloc, find_get_zspage",
+)
+_UNMOVED = _rule("this operation moves no object", "state.py: State.describe", "obj_to_location")
+_GROUP = _rule(
+    "a zspage's group follows from the objects in use",
+    "fullness.py: SizeClass.move",
+    "get_fullness_group, fix_fullness_group",
+)
+_MOVED = _rule(
+    "objects move from the emptiest zspage to the fullest",
+    "compaction.py: migrate_zspage",
+    "migrate_zspage",
+)
+_COMPACTED = _rule(
+    "pages count as freed when their zspage is empty, even if freeing is deferred",
+    "compaction.py: compact_class",
+    "__zs_compact",
+)
+_CHARGED = _rule(
+    "a cgroup has its own charges and those of its descendants, removed ones too",
+    "cgroups.py: Cgroup.total",
+    "memcg_page_state, memcg_reparent_objcgs",
+)
+_NUMBER = _rule(
+    "zspages are numbered in order of appearance", "pool.py: Pool.alloc_zspage", "alloc_zspage"
+)
+
+RULES: Final[dict[str, dict[str, Rule]]] = {
+    ANY: {
+        "ret": _rule("rules apply from top to bottom", "state.py: State.fail", "none"),
+        "zspage": _UNMOVED,
+        "class": _UNMOVED,
+        "index": _UNMOVED,
+        "owner": _rule(
+            "only writing and freeing change an owner",
+            "state.py: State.describe",
+            "zs_obj_write, obj_free",
+        ),
+        "group": _GROUP,
+        "inuse": _rule(
+            "only malloc, free and compaction change how many objects are in use",
+            "state.py: State.describe",
+            "mod_zspage_inuse",
+        ),
+        "tags": _rule(
+            "memcg_data of a zspage's pages stays zero",
+            "state.py: State.describe",
+            "create_page_chain",
+        ),
+        "value": _rule(
+            "a pool's pages are those of its zspages",
+            "pool.py: Pool.alloc_zspage",
+            "zs_get_total_pages",
+        ),
+        "order": _rule("records come as listed", "machine.py: Model.snapshot", "none"),
+        "faults": _rule(
+            "an operation that allocates nothing leaves the armed fault as it was",
+            "machine.py: Model.report_fault",
+            "should_fail_ex",
+        ),
+    },
+    "malloc": {
+        "ret": _rule(
+            "zs_malloc() fails for its size or for want of memory only",
+            "object_operations.py: ObjectOperations.malloc",
+            "zs_malloc",
+        ),
+        "zspage": _PLACE,
+        "class": _rule(
+            "a request goes to the smallest class that holds it and its header",
+            "classes.py: slot_index",
+            "lookup_size_class, get_size_class_index",
+        ),
+        "index": _rule(
+            "the slot freed last is handed out first, a fresh zspage's from 0 up",
+            "pool.py: Pool.malloc",
+            "obj_malloc, init_zspage",
+        ),
+        "owner": _rule(
+            "only a write with owner fills the entry",
+            "object_operations.py: ObjectOperations.store",
+            "zs_obj_write",
+        ),
+        "inuse": _PLACE,
+        "value": _rule(
+            "a new zspage adds its pages", "pool.py: Pool.alloc_zspage", "zs_get_total_pages"
+        ),
+        "faults": _rule(
+            "the handle is allocated, then perhaps struct zspage, the owner array, each page",
+            "pool.py: Pool.allocations",
+            "cache_alloc_handle, alloc_zspage",
+        ),
+    },
+    "write": {
+        "ret": _rule(
+            "an object that is not read-locked can be written",
+            "object_operations.py: ObjectOperations.write",
+            "zs_obj_write",
+        ),
+        "owner": _rule(
+            "the owner of the last write is in the entry",
+            "object_operations.py: ObjectOperations.store",
+            "zs_obj_write",
+        ),
+    },
+    "read": {
+        "value": _rule(
+            "what was written last is read",
+            "object_operations.py: ObjectOperations.read",
+            "zs_obj_read_begin, zs_obj_read_sg_begin",
+        ),
+    },
+    "free": {
+        "owner": _rule(
+            "an object has its owner until it is freed",
+            "object_operations.py: ObjectOperations.free",
+            "obj_free",
+        ),
+        "group": _rule(
+            "an empty zspage is freed unless a page of it is locked",
+            "pool.py: Pool.free_zspage",
+            "free_zspage, trylock_zspage",
+        ),
+        "inuse": _rule("one object less is in use", "pool.py: Pool.free", "obj_free"),
+        "value": _rule(
+            "a freed zspage gives back its pages", "pool.py: Pool.free_zspage", "__free_zspage"
+        ),
+    },
+    "compact": {"value": _COMPACTED, "inuse": _MOVED},
+    "shrink": {
+        "value": _COMPACTED,
+        "inuse": _MOVED,
+        "tags": _rule(
+            "the unused slots of each class, in whole zspages",
+            "fullness.py: SizeClass.can_compact",
+            "zs_shrinker_count, zs_can_compact",
+        ),
+    },
+    "migrate": {
+        "ret": _rule(
+            "a page moves unless it is locked or its zspage has a reader",
+            "object_operations.py: ObjectOperations.migrate",
+            "zs_page_migrate",
+        ),
+        "owner": _rule(
+            "page migration changes no owner",
+            "object_operations.py: ObjectOperations.migrate",
+            "zs_page_migrate, replace_sub_page",
+        ),
+    },
+    "flush": {
+        "value": _rule(
+            "deferred frees are done, and only those",
+            "pool.py: Pool.flush",
+            "async_free_zspage",
+        ),
+    },
+    "stat": {"inuse": _CHARGED, "tags": _CHARGED, "value": _CHARGED},
+    "snap_pool": {
+        "pool": _rule("only existing pools are shown", "snapshot.py: pool_records", "none"),
+        "aware": _rule(
+            "a pool is memcg-aware as it was created",
+            "state.py: State.open_pool",
+            "zs_create_pool",
+        ),
+        "pages": _rule(
+            "a pool's pages are those of its zspages",
+            "pool.py: Pool.free_zspage",
+            "zs_get_total_pages",
+        ),
+        "compacted": _COMPACTED,
+    },
+    "snap_class": {
+        "class": _rule("only classes in use are shown", "snapshot.py: pool_records", "none"),
+        "bad_groups": _rule(
+            "a group's counter is the length of its list",
+            "fullness.py: SizeClass.zspages",
+            "insert_zspage, remove_zspage",
+        ),
+        "allocated": _rule(
+            "each zspage counts with all its slots until it is freed",
+            "pool.py: Pool.alloc_zspage",
+            "class_stat_add, class_stat_sub",
+        ),
+        "inuse": _rule("each live object counts", "pool.py: Pool.malloc", "class_stat_add"),
+    },
+    "snap_zspage": {
+        "order": _rule(
+            "a zspage enters a list at its head, and stays while its group does",
+            "fullness.py: SizeClass.move",
+            "insert_zspage, fix_fullness_group, putback_zspage",
+        ),
+        "zspage": _NUMBER,
+        "group": _GROUP,
+        "free_bytes": _rule(
+            "slots are in use or free", "zspage.py: Zspage.obj_free", "obj_malloc, obj_free"
+        ),
+        "owner_bytes": _rule(
+            "zspages of memcg-aware pools have an owner array",
+            "snapshot.py: zspage_record",
+            "alloc_zspage",
+        ),
+        "free": _rule(
+            "slots are handed out in the reverse order of their freeing",
+            "zspage.py: Zspage.obj_free",
+            "obj_free, set_freeobj",
+        ),
+        "owners": _rule(
+            "each live object has the owner of its last write, a free slot has none",
+            "zspage.py: Zspage.obj_free",
+            "zs_obj_write, obj_free, migrate_zspage",
+        ),
+    },
+    "snap_object": {
+        "object": _rule("only live objects are shown", "snapshot.py: object_records", "none"),
+        "index": _MOVED,
+        "zspage": _MOVED,
+        "pattern": _rule(
+            "an object keeps its contents, wherever it is moved",
+            "object_operations.py: ObjectOperations.store",
+            "zs_obj_write, zs_object_copy",
+        ),
+        "length": _rule(
+            "the last write's length counts",
+            "object_operations.py: ObjectOperations.store",
+            "zs_obj_write",
+        ),
+    },
+    "snap_cgroup": {
+        "cgroup": _rule("only living cgroups are shown", "snapshot.py: cgroup_records", "none"),
+        "zswap": _CHARGED,
+        "zswapped": _CHARGED,
+    },
+    "snap_end": {
+        "left": _rule("nothing is left when all is freed", "snapshot.py: finish", "zs_free"),
+        "zswap": _rule("no charge is left when all is freed", "snapshot.py: finish", "zs_free"),
+    },
+}

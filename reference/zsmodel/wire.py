@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The records of kmod/zsfuzz_abi.h: formats, field names and constants."""
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+OBJECTS: Final = 256
+POOLS: Final = 4
+CGROUPS: Final = 8
+NO_OWNER: Final = 8
+NONE8: Final = 0xFF
+NONE16: Final = 0xFFFF
+FOREIGN: Final = 0xFE
+BAD_HEADER: Final = 0xFE
+PATTERNS: Final = 16
+MAX_OPS: Final = 1024
+
+POOL_CREATE: Final = 0
+POOL_DESTROY: Final = 1
+MALLOC: Final = 2
+WRITE: Final = 3
+READ: Final = 4
+FREE: Final = 5
+COMPACT: Final = 6
+MIGRATE: Final = 7
+SHRINK: Final = 8
+LOCK_PAGE: Final = 9
+READ_LOCK: Final = 10
+FLUSH: Final = 11
+FAIL_NEXT: Final = 12
+STAT: Final = 13
+CGROUP_CREATE: Final = 14
+CGROUP_REMOVE: Final = 15
+
+OPCODES: Final = (
+    "pool_create",
+    "pool_destroy",
+    "malloc",
+    "write",
+    "read",
+    "free",
+    "compact",
+    "migrate",
+    "shrink",
+    "lock_page",
+    "read_lock",
+    "flush",
+    "fail_next",
+    "stat",
+    "cgroup_create",
+    "cgroup_remove",
+)
+
+SNAP_POOL: Final = 1
+SNAP_CLASS: Final = 2
+SNAP_ZSPAGE: Final = 3
+SNAP_OBJECT: Final = 4
+SNAP_CGROUP: Final = 5
+SNAP_END: Final = 6
+
+
+@dataclass(frozen=True)
+class Record:
+    """Lay out one C structure: the struct module's codes, and a name for each."""
+
+    codes: str
+    fields: tuple[str, ...]
+
+    @property
+    def struct(self) -> Struct:
+        """Compile the layout, little-endian and without hidden padding."""
+        return Struct("<" + self.codes)
+
+    @property
+    def size(self) -> int:
+        """Count the bytes of one record."""
+        return self.struct.size
+
+
+def _record(codes: str, fields: str) -> Record:
+    return Record(codes, tuple(fields.split()))
+
+
+RECORDS: Final = {
+    "zsfuzz_op": _record("BBBBHH", "op object pool owner size arg"),
+    "zsfuzz_result": _record(
+        "hHBBBBHHHH", "ret zspage class index owner group inuse tags value faults"
+    ),
+    "zsfuzz_snap_pool": _record("BBBBHH", "kind pool aware pad pages compacted"),
+    "zsfuzz_snap_class": _record("BBHHH", "kind class bad_groups allocated inuse"),
+    "zsfuzz_snap_zspage": _record("BBHHHHH", "kind group zspage inuse tags free_bytes owner_bytes"),
+    "zsfuzz_snap_object": _record("BBBBHH", "kind object index pattern zspage length"),
+    "zsfuzz_snap_cgroup": _record("BBHI", "kind cgroup zswapped zswap"),
+    "zsfuzz_snap_end": _record("BBHI", "kind left pad zswap"),
+}
+
+SNAPSHOT_KINDS: Final = {
+    SNAP_POOL: "zsfuzz_snap_pool",
+    SNAP_CLASS: "zsfuzz_snap_class",
+    SNAP_ZSPAGE: "zsfuzz_snap_zspage",
+    SNAP_OBJECT: "zsfuzz_snap_object",
+    SNAP_CGROUP: "zsfuzz_snap_cgroup",
+    SNAP_END: "zsfuzz_snap_end",
+}
+
+OP: Final = RECORDS["zsfuzz_op"].struct
+
+
+class Packer:
+    """Pack records of one kind, any number of them at once."""
+
+    def __init__(self, name: str) -> None:
+        self.codes = RECORDS[name].codes
+        self.fields = len(RECORDS[name].fields)
+        self.structs: dict[int, Struct] = {}  # by number of records
+
+    def pack(self, values: list[int]) -> bytes:
+        """Pack the values of all records, one after the other."""
+        count = len(values) // self.fields
+        struct = self.structs.get(count)
+        if struct is None:
+            struct = self.structs[count] = Struct("<" + self.codes * count)
+        return struct.pack(*values)
+
+
+def check_program(ops: bytes) -> None:
+    """Refuse what the module refuses; ValueError names the operation and the field."""
+    if len(ops) % OP.size:
+        raise ValueError(f"program of {len(ops)} bytes: pass whole records of {OP.size} bytes")
+    if len(ops) > MAX_OPS * OP.size:
+        raise ValueError(f"program of {len(ops) // OP.size} operations: pass at most {MAX_OPS}")
+    for number, (op, _, pool, owner, _, arg) in enumerate(OP.iter_unpack(ops)):
+        _check_field(number, "op", op, len(OPCODES) - 1)
+        _check_field(number, "pool", pool, POOLS - 1)
+        names_cgroup = op in (STAT, CGROUP_CREATE, CGROUP_REMOVE)
+        _check_field(number, "owner", owner, CGROUPS - 1 if names_cgroup else NO_OWNER)
+        if op == CGROUP_CREATE:
+            _check_field(number, "arg", arg, CGROUPS - 1)
+
+
+def _check_field(number: int, field: str, value: int, highest: int) -> None:
+    if value > highest:
+        raise ValueError(f"operation {number}: {field} is {value}: use 0 to {highest}")

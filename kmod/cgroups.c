@@ -24,6 +24,7 @@ static unsigned int nr_retired;
 static struct mem_cgroup *base;		/* the common parent of c1.. */
 
 typedef void (*css_rstat_flush_fn)(struct cgroup_subsys_state *css);
+typedef void (*drain_all_stock_fn)(struct mem_cgroup *root_memcg);
 typedef unsigned long (*memcg_page_state_fn)(struct mem_cgroup *memcg, int idx);
 
 static struct obj_cgroup *objcg_of(struct mem_cgroup *memcg)
@@ -218,6 +219,27 @@ u32 zsf_cgroups_left(u32 *zswapped)
 	return zswap;
 }
 
+/*
+ * Counts obj_cgroups that outlive their cgroups: when one is removed, its
+ * obj_cgroup goes on the list of the parent, in the end of the root, until the
+ * last reference is put.  A css does not wait for that, so counting dying
+ * cgroups would not show a leak.  Per-CPU stocks hold references: drain first.
+ */
+u32 zsf_cgroups_orphans(void)
+{
+	struct list_head *pos;
+	u32 orphans = 0;
+	int nid;
+
+#ifdef ZSL_SYM_drain_all_stock
+	((drain_all_stock_fn)ZSL_SYMBOL(drain_all_stock))(root_mem_cgroup);
+#endif
+	for_each_online_node(nid)
+		list_for_each(pos, &root_mem_cgroup->nodeinfo[nid]->objcg_list)
+			orphans++;
+	return orphans;
+}
+
 #else /* !CONFIG_MEMCG */
 
 int zsf_cgroups_init(void)
@@ -261,6 +283,11 @@ void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped)
 u32 zsf_cgroups_left(u32 *zswapped)
 {
 	*zswapped = 0;
+	return 0;
+}
+
+u32 zsf_cgroups_orphans(void)
+{
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 #define HIT_BYTES	(COUNTER_BYTES * sizeof(u32))
 #define COMPARE_BYTES	SZ_64K
 #define PROGRAM_BYTES	SZ_512K
+#define IDLE_POLLS	(1u << 17)
 
 /* How far the current request has come. */
 struct ring_run {
@@ -144,7 +145,7 @@ static void run_begin(void)
 	};
 	ring->done = 0;
 	ring->compares = 0;
-	ring->dying = 0;
+	ring->orphans = 0;
 }
 
 /* Asks the agent for a fresh tree when the program changed it. */
@@ -227,26 +228,29 @@ static int agent_action(const struct zsf_call *call, struct zsfuzz_agent_request
 static void agent_answer(const struct zsfuzz_agent_request *req)
 {
 	if (req->action == ZSFUZZ_AGENT_AUDIT) {
-		ring->dying = req->value;
+		ring->orphans = req->value;
 		session->tree_changed = false;
 	} else if (run.waiting) {
 		zsf_op_finish(session, &run.call, req->result, run.waiting);
 	}
 }
 
-/* Polls for the next request; sleeps once the host has been silent for long. */
+/*
+ * Polls for the next request; sleeps once the host has been silent for some
+ * milliseconds.  Polls are counted, as the guest's clock may be a coarse one.
+ */
 static int wait_for_request(void)
 {
-	u32 idle = 0;
+	u32 polls = 0;
 
 	while (smp_load_acquire(&ring->request) == seen) {
 		if (signal_pending(current))
 			return -EINTR;
 		cpu_relax();
-		if (++idle % 256)
+		if (++polls % 256)
 			continue;
 		cond_resched();
-		if (idle > 2000000)
+		if (polls > IDLE_POLLS)
 			schedule_timeout_interruptible(1);
 	}
 	seen = READ_ONCE(ring->request);
@@ -308,9 +312,13 @@ static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct zsfuzz_agent_request req;
 	struct zsfuzz_cgroup_fd cgroup;
+	u32 orphans;
 	int ret;
 
 	switch (cmd) {
+	case ZSFUZZ_IOC_ORPHANS:
+		orphans = zsf_cgroups_orphans();
+		return put_user(orphans, (u32 __user *)arg);
 	case ZSFUZZ_IOC_SERVE:
 		if (copy_from_user(&req, (void __user *)arg, sizeof(req)))
 			return -EFAULT;

@@ -110,6 +110,7 @@ u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
 void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped);
 u32 zsf_cgroups_left(u32 *zswapped);
+u32 zsf_cgroups_orphans(void);
 
 /* ---- operations -------------------------------------------------------- */
 

@@ -156,7 +156,7 @@ struct zsfuzz_snap_end {
  */
 enum zsfuzz_command {
 	ZSFUZZ_CMD_RUN		= 1,
-	ZSFUZZ_CMD_AUDIT	= 2,	/* dear: dying cgroups, in the agent */
+	ZSFUZZ_CMD_AUDIT	= 2,	/* dear: remake all cgroups, count what stays of the old */
 	ZSFUZZ_CMD_EXIT		= 3,
 	ZSFUZZ_CMD_TRIP		= 4,	/* use memory after freeing it: does KASAN see it? */
 };
@@ -218,7 +218,7 @@ struct zsfuzz_ring {
 	__u32	done;		/* programs that have results */
 	__u32	result_bytes;
 	__u32	compares;	/* collected */
-	__u32	dying;		/* AUDIT: dying descendants that did not go away */
+	__u32	orphans;	/* AUDIT: owners and cgroups that did not go away */
 	__u32	heartbeat;	/* operations done, so that a hang can be told from a slow program */
 	__u32	taint;		/* not 0: the kernel warned, died or found a bad page */
 };
@@ -249,7 +249,7 @@ struct zsfuzz_agent_request {
 	__s32	result;		/* from the agent: 0 or a negative errno */
 	__u32	cgroup;
 	__u32	parent;
-	__u32	value;		/* AUDIT: dying descendants */
+	__u32	value;		/* AUDIT: owners and cgroups that did not go away */
 	__u32	pad;
 };
 
@@ -265,6 +265,7 @@ struct zsfuzz_cgroup_fd {
 };
 
 #define ZSFUZZ_IOC_CGROUP	_IOW('z', 2, struct zsfuzz_cgroup_fd)
+#define ZSFUZZ_IOC_ORPHANS	_IOR('z', 4, __u32)	/* owners that outlive their cgroups */
 #define ZSFUZZ_IOC_FINISH	_IO('z', 3)	/* snapshot, then free everything */
 
 #endif /* ZSFUZZ_ABI_H */

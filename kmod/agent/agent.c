@@ -28,7 +28,7 @@
 #define KCOV_ENTRIES	(256 << 10)
 #define CGROUP_ROOT	"/cgroup"
 #define CGROUP_BASE	CGROUP_ROOT "/zsfuzz"
-#define DYING_PATIENCE	100	/* times 10 ms */
+#define PATIENCE	100	/* times 10 ms */
 
 static int ring_fd = -1;
 static char cgroup_path[ZSFUZZ_CGROUPS][128];
@@ -248,20 +248,22 @@ static int tree_remove(void)
 	return tell_module(~0u, NULL);
 }
 
-/* Cgroups that were removed but are kept alive by a charge or a reference. */
-static unsigned int wait_for_dying(void)
+/* What the removed cgroups left, once the kernel has had time to tidy up. */
+static unsigned int wait_for_orphans(void)
 {
-	const char *path = CGROUP_ROOT "/cgroup.stat";
-	long dying = -1;
+	unsigned int owners = 0;
+	long dying = 0;
 	int i;
 
-	for (i = 0; i < DYING_PATIENCE; i++) {
-		dying = read_key(path, "nr_dying_descendants");
-		if (dying <= 0)
+	for (i = 0; i < PATIENCE; i++) {
+		if (ioctl(ring_fd, ZSFUZZ_IOC_ORPHANS, &owners))
+			die("ZSFUZZ_IOC_ORPHANS");
+		dying = read_key(CGROUP_ROOT "/cgroup.stat", "nr_dying_descendants");
+		if (!owners && dying <= 0)
 			break;
 		usleep(10000);
 	}
-	return dying < 0 ? 0 : dying;
+	return owners + (dying < 0 ? 0 : dying);
 }
 
 /* A fresh tree; what is left of the old one is in @req->value. */
@@ -271,7 +273,7 @@ static void audit(struct zsfuzz_agent_request *req)
 		return;		/* no memory cgroups in this kernel */
 	req->result = tree_remove();
 	if (!req->result) {
-		req->value = wait_for_dying();
+		req->value = wait_for_orphans();
 		req->result = tree_create();
 	}
 	if (req->result)

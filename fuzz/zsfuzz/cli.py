@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from zsfuzz import bench as benchmarks
+from zsfuzz import replay as replaying
+from zsfuzz.corpusfile import load
+from zsfuzz.doctor import QUICK, THOROUGH, examine
+from zsfuzz.errors import ZsfuzzError
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.run import Result, Run, RunOptions, check_corpus
+from zsfuzz.summary import progress_line, render_summary
+from zsfuzz.text import format_program
+from zstools.cli import kernel as kernel_group
+from zstools.errors import ZsToolsError
+from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
+from zstools.progress import for_console
+
+DESIGNS = ("zspage", "stock")
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path)
+
+design_option = click.option(
+    "--design", type=click.Choice(DESIGNS), default="zspage", show_default=True,
+    help="Where object owners are kept; stock: unpatched.",
+)  # fmt: skip
+linux_option = click.option(
+    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Kernel tree to copy, instead of Debian's source.",
+)  # fmt: skip
+patch_option = click.option(
+    "--patch", "patches", multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Patch on top of the design, such as a planted bug; may be repeated.",
+)  # fmt: skip
+
+
+class Failed(click.ClickException):
+    """A failure of the harness or of what it was given: exit code 2."""
+
+    exit_code = EXIT_HARNESS_ERROR
+
+
+class _Group(click.Group):
+    """Turn our own errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ZsfuzzError, ZsToolsError) as error:
+            raise Failed(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Fuzz the kernel's zsmalloc and the memory cgroups that own its objects.
+
+    Exit codes: 0 clean, 1 findings, 2 failure of the harness.
+    """
+
+
+main.add_command(kernel_group)
+
+
+def build_kernels(
+    design: str, flavours: tuple[str, ...], linux: Path | None, patches: tuple[Path, ...]
+) -> list[Kernel]:
+    """Take the kernels from the cache, or build them with a progress bar."""
+    console = Console(stderr=True)
+    return [
+        ensure_kernel(KernelSpec(design, flavour, linux, patches), for_console(console, False))
+        for flavour in flavours
+    ]
+
+
+# ---- run -------------------------------------------------------------------------------------
+
+
+@main.command()
+@design_option
+@click.option(
+    "--flavour", type=click.Choice(("plain", "kasan", "both")), default="both", show_default=True,
+    help="Kernel to explore on; both: explore on plain, check what is new on kasan.",
+)  # fmt: skip
+@linux_option
+@patch_option
+@click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds to fuzz.  [default: until Ctrl-C]",
+)
+@click.option("--operations", type=click.IntRange(min=1), help="Stop after so many operations.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option(
+    "--length",
+    type=click.IntRange(1, 1024),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="Most operations in one program.",
+)
+@click.option(
+    "--corpus", multiple=True, type=FOLDER, help="Programs to begin with; may be repeated."
+)
+@click.option(
+    "--output",
+    type=FOLDER,
+    default=Path("zsfuzz-out"),
+    show_default=True,
+    help="Where findings and the corpus go; an earlier corpus there is used again.",
+)
+@click.option("--until-finding", is_flag=True, help="Stop at the first finding.")
+@click.option("--json", "json_file", type=FILE, help="Write the summary to this file as well.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    design: str,
+    flavour: str,
+    linux: Path | None,
+    patches: tuple[Path, ...],
+    seconds: float | None,
+    operations: int | None,
+    seed: int,
+    length: int,
+    corpus: tuple[Path, ...],
+    output: Path,
+    until_finding: bool,
+    json_file: Path | None,
+) -> None:
+    """Fuzz: run programs on the kernel and on the model, and save where they differ."""
+    check_corpus(corpus)
+    flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
+    kernels = build_kernels(design, flavours, linux, patches)
+    for kernel in kernels:
+        _refuse_if_sick(kernel)
+    options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
+    result = _run_with_progress(kernels, options)
+    Console().print(render_summary(result))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result.as_dict(), indent=1) + "\n")
+    ctx.exit(EXIT_FINDINGS if result.troubled else EXIT_CLEAN)
+
+
+def _refuse_if_sick(kernel: Kernel) -> None:
+    bad = [check for check in examine(kernel, QUICK) if not check.passed]
+    if bad:
+        lines = "\n".join(f"  {check.name}: {check.detail}: {check.cure}" for check in bad)
+        raise Failed(f"this set-up does not work (all checks: `zsfuzz doctor`):\n{lines}")
+
+
+def _run_with_progress(kernels: list[Kernel], options: RunOptions) -> Result:
+    console = Console(stderr=True)
+    with Live(Text("starting the guests"), console=console, auto_refresh=False) as live:
+        show = _shower(console, live)
+        fuzzing = Run(kernels, options, lambda p: show(progress_line(p, len(fuzzing.map.pcs))))
+        previous = signal.signal(signal.SIGINT, lambda *_: fuzzing.stop())
+        signal.signal(signal.SIGTERM, lambda *_: fuzzing.stop())
+        try:
+            return fuzzing.run()
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _shower(console: Console, live: Live) -> Callable[[str], None]:
+    """Show a live line on a terminal, and a plain line every 10 seconds elsewhere."""
+    ticks = 0
+
+    def show(line: str) -> None:
+        nonlocal ticks
+        if console.is_terminal:
+            live.update(Text(line), refresh=True)
+        elif ticks % 20 == 0:
+            console.print(line, highlight=False, soft_wrap=True)
+        ticks += 1
+
+    return show
+
+
+# ---- doctor ----------------------------------------------------------------------------------
+
+
+@main.command()
+@design_option
+@linux_option
+@click.pass_context
+def doctor(ctx: click.Context, design: str, linux: Path | None) -> None:
+    """Check that everything works: coverage, KASAN, and that a planted fault diverges."""
+    console, sick = Console(), False
+    for kernel in build_kernels(design, ("plain", "kasan"), linux, ()):
+        for check in examine(kernel, THOROUGH):
+            sick |= not check.passed
+            verdict = "ok" if check.passed else "FAILED"
+            console.print(f"{kernel.spec.flavour:6} {check.name:48} {verdict}", highlight=False)
+            console.print(f"       {check.detail}", highlight=False, soft_wrap=True)
+            if not check.passed:
+                console.print(f"       cure: {check.cure}", highlight=False, soft_wrap=True)
+    ctx.exit(EXIT_HARNESS_ERROR if sick else EXIT_CLEAN)
+
+
+# ---- bench -----------------------------------------------------------------------------------
+
+
+@main.group()
+def bench() -> None:
+    """Measure how good and how fast it is."""
+
+
+@bench.command()
+@design_option
+@click.option(
+    "--flavour",
+    "flavours",
+    multiple=True,
+    type=click.Choice(("plain", "kasan")),
+    help="May be repeated.  [default: both]",
+)
+@linux_option
+@click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(min=2),
+    default=20.0,
+    show_default=True,
+    help="Seconds for each flavour.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def speed(
+    design: str,
+    flavours: tuple[str, ...],
+    linux: Path | None,
+    seconds: float,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare differential fuzzing with raw replay of the same programs by the module."""
+    kernels = build_kernels(design, flavours or ("plain", "kasan"), linux, ())
+    figures = benchmarks.speed(kernels, seconds, seed)
+    if as_json:
+        click.echo(json.dumps(figures, indent=1))
+        return
+    click.echo(f"64-operation programs a second, kernel {figures['kernel']}, design {design}")
+    for flavour, found in figures["flavours"].items():
+        click.echo(
+            f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "
+            f"raw {found['raw_programs_per_second']:>10,.0f}   ratio {found['ratio']:.2f}"
+        )
+
+
+# ---- replay and show -------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=FILE)
+@design_option
+@click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
+@linux_option
+@patch_option
+@click.option(
+    "--times",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often to run each program.",
+)
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    design: str,
+    flavour: str,
+    linux: Path | None,
+    patches: tuple[Path, ...],
+    times: int,
+) -> None:
+    """Run saved programs (files, or folders of them) again and say how each ends."""
+    (kernel,) = build_kernels(design, (flavour,), linux, patches)
+    report = replaying.replay(kernel, paths, times)
+    console = Console(soft_wrap=True, highlight=False)
+    for verdict in report.verdicts:
+        if verdict.text or len(report.verdicts) <= replaying.FEW:
+            console.print(f"{verdict.path}: {verdict.words}")
+        if verdict.text:
+            console.print(verdict.text, markup=False)
+    for error in report.errors:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+    console.print(report.last_line)
+    ctx.exit(report.exit_code)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+def show(files: tuple[Path, ...]) -> None:
+    """Print saved programs as text, with what they are for."""
+    failed = False
+    for path in files:
+        try:
+            entry = load(path)
+        except ZsfuzzError as error:
+            click.echo(f"error: {error}", err=True)
+            failed = True
+            continue
+        note = f"# {entry.note}\n" if entry.note else ""
+        click.echo(f"# {path}\n{note}{format_program(entry.program)}")
+    if failed:
+        sys.exit(EXIT_HARNESS_ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs on disk: msgpack files that say what they are, named after what they do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from zsfuzz.atomic import make_directory, replace_file
+from zsfuzz.errors import BadCorpusFile, BadProgram
+from zsfuzz.program import Op, Program
+from zsfuzz.text import WORDS
+
+FORMAT = "zsfuzz-program"
+VERSION = 1
+SUFFIX = ".msgpack"
+MAX_BYTES = 1 << 20  # a program of 1,024 operations takes about 20 KiB
+
+# Spelt out, since the defaults follow from the file's size and take truncation for another fault.
+_LIMITS = {f"max_{kind}_len": MAX_BYTES for kind in ("map", "array", "str", "bin", "ext")}
+
+_FOREIGN = "give a file that zsfuzz has saved, or delete it"
+_DAMAGED = "restore it from a copy, or delete it"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold a program with what it is for; `extra` is whatever else was saved with it."""
+
+    program: Program
+    note: str = ""
+    design: str = ""  # the ownership design it was found on, if that matters
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def pack(entry: Entry) -> bytes:
+    """Serialise the canonical program; equal entries give equal bytes."""
+    program = entry.program.canonical()
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "note": entry.note,
+        "design": entry.design,
+        "digest": program.digest,
+        "ops": [[op.op.word, *op[1:]] for op in program],
+        "extra": dict(sorted(entry.extra.items())),
+    }
+    data: bytes = msgpack.packb(content)
+    return data
+
+
+def unpack(data: bytes, path: Path) -> Entry:
+    """Read what pack() made; raises BadCorpusFile, with `path`, the reason and the next step."""
+    content = _unpack_map(data, path)
+    if content.get("format") != FORMAT:
+        raise BadCorpusFile(path, f"format {content.get('format')!r}, not {FORMAT!r}", _FOREIGN)
+    version = content.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise BadCorpusFile(path, f"version {version!r} is no version", _DAMAGED)
+    if version > VERSION:
+        reason = f"version {version}, but this zsfuzz knows {VERSION}"
+        raise BadCorpusFile(path, reason, "update zsfuzz, or save the program again with this one")
+    return _unpack_entry(content, path)
+
+
+def _unpack_map(data: bytes, path: Path) -> dict[str, Any]:
+    if not data:
+        raise BadCorpusFile(path, "the file is empty", _DAMAGED)
+    try:
+        content = msgpack.unpackb(data, **_LIMITS)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise BadCorpusFile(path, _why(error, data), _DAMAGED) from error
+    if not isinstance(content, dict):
+        raise BadCorpusFile(path, f"it holds {type(content).__name__}, not a map", _FOREIGN)
+    return content
+
+
+def _why(error: Exception, data: bytes) -> str:
+    if "incomplete" in str(error):
+        return f"truncated after {len(data)} bytes"
+    return f"not msgpack ({str(error).lower() or type(error).__name__})"
+
+
+def _unpack_entry(content: dict[str, Any], path: Path) -> Entry:
+    try:
+        program = Program.of(_unpack_op(row) for row in content["ops"])
+        note, design = content["note"], content["design"]
+        extra = dict(content["extra"])
+    except BadProgram as error:
+        raise BadCorpusFile(path, str(error), _DAMAGED) from error
+    except KeyError as error:
+        raise BadCorpusFile(path, f"{error.args[0]!r} is missing or unknown", _DAMAGED) from error
+    except (TypeError, ValueError) as error:
+        raise BadCorpusFile(path, f"a field has another type ({error})", _DAMAGED) from error
+    if not isinstance(note, str) or not isinstance(design, str):
+        raise BadCorpusFile(path, "note or design is no text", _DAMAGED)
+    if program.digest != content.get("digest"):
+        raise BadCorpusFile(path, f"its digest is not {program.digest}", _DAMAGED)
+    return Entry(program, note, design, extra, path)
+
+
+def _unpack_op(row: list[Any]) -> Op:
+    word, *fields = row
+    if not all(type(value) is int for value in fields):
+        raise TypeError(f"operation {row!r}")
+    return Op(WORDS[word], *fields)
+
+
+def load(path: Path) -> Entry:
+    """Read one file; raises BadCorpusFile for whatever is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise BadCorpusFile(path, reason, "check the path and its permissions") from error
+    if len(data) > MAX_BYTES:
+        raise BadCorpusFile(path, f"more than {MAX_BYTES} bytes", _FOREIGN)
+    return unpack(data, path)
+
+
+def save(directory: Path, entry: Entry, *, durable: bool = True) -> Path:
+    """Save a program under a name made from what it does; raises OutputLost.
+
+    A file of that name is left as it is: it holds the same program.  Saving durably waits for the
+    disk, some milliseconds a file.
+    """
+    path = directory / f"{entry.program.digest}{SUFFIX}"
+    if not path.exists():
+        make_directory(directory)
+        replace_file(path, pack(entry), durable=durable)
+    return path
+
+
+def load_dir(directory: Path) -> tuple[list[Entry], list[BadCorpusFile]]:
+    """Read all programs of a directory, in order of name, and go on past broken files.
+
+    Hidden files and *.md are not meant to be programs.  Raises BadCorpusFile if the directory
+    itself cannot be read.
+    """
+    entries, errors = [], []
+    for path in _files(directory):
+        try:
+            entries.append(load(path))
+        except BadCorpusFile as error:
+            errors.append(error)
+    return entries, errors
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise BadCorpusFile(directory, reason, "give an existing directory") from error
+    return [p for p in paths if not p.name.startswith(".") and p.suffix != ".md" and not p.is_dir()]

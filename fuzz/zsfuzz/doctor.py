@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Check function, not presence: that each part of the set-up does what findings rest on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zsfuzz.boot import boot
+from zsfuzz.coverage import CoverageMap
+from zsfuzz.errors import KernelSplat, ZsfuzzError
+from zsfuzz.guest.machine import Machine
+from zsfuzz.planted import planted_patch
+from zsfuzz.runner import Runner
+from zsfuzz.text import parse_program
+from zsmodel import Model
+from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+
+EXERCISE = """\
+o0 = malloc(p0, size=2720, owner=c1, pattern=1)
+o1 = malloc(p0, size=2720, owner=c2, pattern=2)
+read(o0)
+free(o0)
+migrate(o1, page=1)
+compact(p0)
+stat(c2)
+free(o1)
+"""
+# Diverges on a kernel whose obj_free() leaves the owner in the slot.
+SLOT_KEEPS_OWNER = """\
+o0 = malloc(p0, size=2720, owner=c1)
+free(o0)
+o1 = malloc(p0, size=2720)
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was checked, what was seen, and what to do if that is not right."""
+
+    name: str
+    passed: bool
+    detail: str
+    cure: str
+
+
+Probe = Callable[[Kernel, Machine], Check]
+
+
+def examine(kernel: Kernel, probes: tuple[Probe, ...]) -> list[Check]:
+    """Boot the kernel and run the probes on it; a guest that does not boot is a failed check."""
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-doctor-") as work:
+        try:
+            with boot(kernel, Path(work) / "console") as machine:
+                return list(_probe_all(kernel, machine, probes))
+        except ZsfuzzError as error:
+            return [Check("the guest boots", False, str(error), "`zsfuzz kernel build` again")]
+
+
+def _probe_all(kernel: Kernel, machine: Machine, probes: tuple[Probe, ...]) -> Iterator[Check]:
+    yield Check("the guest boots and serves its ring", True, f"{machine.kernel}", "")
+    for probe in probes:
+        yield probe(kernel, machine)
+
+
+def coverage_lights_up(kernel: Kernel, machine: Machine) -> Check:
+    """See an allocation reach zs_malloc(), and an empty program not."""
+    facts = CoverageMap(kernel.layout)
+    machine.run(b"")
+    idle = facts.functions(machine.hits())
+    machine.run(parse_program(EXERCISE).wire)
+    busy = facts.functions(machine.hits())
+    wanted = {"zs_malloc", "zs_free", "zs_obj_write", "zs_page_migrate"}
+    passed = wanted <= busy and not wanted & idle
+    return Check(
+        "a known path lights up its coverage", passed,
+        f"reached {len(busy)} functions, of {sorted(wanted)} all but {sorted(wanted - busy)}",
+        "KCOV is off or its buffer is not shared: rebuild with `zsfuzz kernel build`",
+    )  # fmt: skip
+
+
+def model_agrees(_: Kernel, machine: Machine) -> Check:
+    """Kernel and model agree on a small program."""
+    trouble = Runner(machine, Model(machine.kernel)).run(parse_program(EXERCISE).wire)
+    detail = "byte for byte" if trouble is None else f"{trouble.outcome.value}: {trouble.title}"
+    return Check(
+        "kernel and model agree on a small program", trouble is None, detail,
+        "the kernel has a bug, or differs from what zsmodel states: `zsfuzz replay` it",
+    )  # fmt: skip
+
+
+def cgroups_go_away(_: Kernel, machine: Machine) -> Check:
+    """All cgroups can be removed, and none stays behind."""
+    orphans = machine.audit()
+    return Check(
+        "removed cgroups go away", orphans == 0, f"{orphans} left behind",
+        "the kernel leaks references to cgroups even without a program",
+    )  # fmt: skip
+
+
+def kasan_trips(kernel: Kernel, machine: Machine) -> Check:
+    """See a use after free in the module reported; other flavours have nothing to report."""
+    name = "a planted use after free trips KASAN"
+    if kernel.spec.flavour != "kasan":
+        return Check(name, True, f"not on {kernel.spec.flavour}", "")
+    try:
+        machine.trip()
+    except KernelSplat as splat:
+        passed = "KASAN: slab-use-after-free" in splat.console
+        detail = "reported" if passed else "the kernel complained about something else"
+    else:
+        passed, detail = False, "nothing was reported"
+    machine.restart()
+    return Check(name, passed, detail, "KASAN is off: rebuild with `zsfuzz kernel build`")
+
+
+def planted_fault_diverges(kernel: Kernel, _: Machine) -> Check:
+    """On a kernel whose obj_free() leaves the owner in place, a three-line program diverges."""
+    name = "a planted ownership fault diverges"
+    if kernel.spec.design == "stock":
+        return Check(name, True, "stock has no owners", "")
+    spec = kernel.spec
+    patches = (*spec.extra_patches, planted_patch(spec.design, "free-keeps-owner"))
+    broken = ensure_kernel(KernelSpec(spec.design, spec.flavour, spec.linux, patches))
+    with (
+        tempfile.TemporaryDirectory(prefix="zsfuzz-doctor-") as work,
+        boot(broken, Path(work) / "console") as machine,
+    ):
+        trouble = Runner(machine, Model(machine.kernel)).run(parse_program(SLOT_KEEPS_OWNER).wire)
+    detail = "no difference was seen" if trouble is None else trouble.title
+    return Check(name, trouble is not None, detail, "the comparison is blind: run `make test`")
+
+
+QUICK: tuple[Probe, ...] = (coverage_lights_up, model_agrees)
+THOROUGH: tuple[Probe, ...] = (
+    *QUICK, cgroups_go_away, kasan_trips, planted_fault_diverges,
+)  # fmt: skip

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All exceptions of zsfuzz, each with who is at fault and what usually causes it."""
+
+from pathlib import Path
+
+
+class ZsfuzzError(Exception):
+    """Anything that zsfuzz raises on purpose; the text is for the user, and says what to do."""
+
+
+# ---- what the user gave us -----------------------------------------------------------------
+
+
+class BadProgram(ZsfuzzError):
+    """A program is not well-formed: the fault of who wrote it, or of a damaged file.
+
+    `line` counts lines of text and `op` operations, both from 1; either may be None.
+    """
+
+    def __init__(self, reason: str, *, line: int | None = None, op: int | None = None) -> None:
+        where = f"line {line}: " if line is not None else f"op {op}: " if op is not None else ""
+        super().__init__(where + reason)
+        self.reason = reason
+        self.line = line
+        self.op = op
+
+
+class BadCorpusFile(ZsfuzzError):
+    """A corpus file cannot be used: truncated by a full disk, from a newer zsfuzz, or not ours."""
+
+    def __init__(self, path: Path, reason: str, advice: str) -> None:
+        super().__init__(f"{path}: {reason}: {advice}")
+        self.path = path
+        self.reason = reason
+        self.advice = advice
+
+
+class OutputBusy(ZsfuzzError):
+    """Another run holds the output directory: nobody's fault, the user started two."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(
+            f"{path} is in use by another run ({holder}): stop that one, or give another --output"
+        )
+        self.path = path
+        self.holder = holder
+
+
+class OutputLost(ZsfuzzError):
+    """A finding or corpus file could not be written: a full or read-only disk, or no rights."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        advice = "free some space there, or give another --output"
+        super().__init__(f"{path}: {reason.lower()}: {advice}")
+        self.path = path
+
+
+class KernelBuildMissing(ZsfuzzError):
+    """No built kernel fits what was asked: usually nothing was built yet for this design."""
+
+
+# ---- our own machinery ---------------------------------------------------------------------
+
+
+class HarnessError(ZsfuzzError):
+    """zsfuzz itself failed: never evidence against the kernel.
+
+    Usual causes: the module was built for another kernel, no space on /dev/shm, a bug of ours.
+    """
+
+
+class GuestRefused(HarnessError):
+    """The module refused a request as a whole: the host wrote something malformed into the ring."""
+
+
+# ---- what became of the guest --------------------------------------------------------------
+
+
+class GuestLost(ZsfuzzError):
+    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
+
+    def __init__(self, reason: str, console: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.console = console
+
+
+class GuestHang(ZsfuzzError):
+    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
+
+    def __init__(self, reason: str, console: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.console = console
+
+
+class KernelSplat(ZsfuzzError):
+    """The kernel answered, but warned, oopsed or found a bad page: usually a bug in the kernel."""
+
+    def __init__(self, reason: str, console: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.console = console

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The explorer: one guest, one model, and libFuzzer, which proposes what they run."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from zsfuzz.coverage import CoverageMap
+from zsfuzz.engine import Engine, EngineOptions
+from zsfuzz.history import Auditor
+from zsfuzz.mutator import Mutator
+from zsfuzz.program import OP_SIZE, Opcode
+from zsfuzz.rawbytes import decode
+from zsfuzz.runner import Runner, Trouble
+from zsfuzz.stats import Stats
+from zsfuzz.triage import Triage
+from zsfuzz.workerconfig import WorkerConfig, start_machine
+from zsmodel import Model
+from zsmodel.classes import distinct_classes
+from zsmodel.features import SITUATIONS
+
+# Share of the time that programs with dear operations may take.
+DEAR_SHARE = 0.1
+LEARN_EVERY = 2048  # programs
+CHECK_EVERY = 64  # programs between looks at the clock
+
+
+class Explorer:
+    """What libFuzzer calls for each input."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.stats = Stats(Path(config.work) / f"{config.name}.stats", create=True)
+        self.machine = start_machine(config, console=f"{config.name}.console")
+        self.engine = Engine(CoverageMap(Path(config.layout)).pcs, SITUATIONS)
+        self.machine.map_counters(self.engine.coverage.address)
+        self.model = Model(self.machine.kernel, self.engine.features.bytes)
+        self.runner = Runner(self.machine, self.model)
+        self.triage = Triage(self.runner, self.stats, config)
+        self.auditor = Auditor(self.runner)
+        self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
+        self.started = time.monotonic()
+        self.stopping = False
+        self.learned = 0  # how many times LEARN_EVERY programs were used to learn from
+        self.dear_seconds = 0.0
+        self.countdown = CHECK_EVERY
+
+    def one_input(self, data: bytes) -> None:
+        """Run what libFuzzer proposes; never raises, but ends the process when time is up."""
+        self.countdown -= 1
+        if not self.countdown:
+            self._look_at_the_clock()
+        wire = decode(data)
+        if _is_dear(wire):
+            self._run_dear(wire)
+        else:
+            self._run(wire)
+
+    def _run(self, wire: bytes) -> None:
+        trouble = self.runner.run(wire)
+        self.stats.program(wire)
+        self.auditor.note(wire)
+        if trouble is not None:
+            self._handle(trouble)
+
+    def _run_dear(self, wire: bytes) -> None:
+        start = time.monotonic()
+        if self.dear_seconds > DEAR_SHARE * (start - self.started):
+            self.stats.add("skipped")
+            return
+        self._run(wire)
+        self.dear_seconds += time.monotonic() - start
+
+    def _handle(self, trouble: Trouble) -> None:
+        self.auditor.forget()
+        self.triage.handle(trouble)
+
+    def _look_at_the_clock(self) -> None:
+        self.countdown = CHECK_EVERY
+        now = time.monotonic()
+        if self.auditor.due(now):
+            self.stats.add("audits")
+            trouble = self.auditor.audit(now)
+            if trouble is not None:
+                self._handle(trouble)
+        if self.stats["programs"] // LEARN_EVERY != self.learned:
+            self._learn()
+            self._publish()
+        if self.stopping or self._finished(now):
+            self._stop()
+
+    def _learn(self) -> None:
+        """Let the mutator know what the kernel compared in the last program."""
+        self.learned = self.stats["programs"] // LEARN_EVERY
+        wire = self.auditor.last
+        if wire:
+            pairs = self.runner.compares(wire)
+            self.engine.feed_compares(pairs)
+            self.mutator.learn(value for pair in pairs for value in pair)
+
+    def _finished(self, now: float) -> bool:
+        config = self.config
+        if config.seconds is not None and now - self.started >= config.seconds:
+            return True
+        return config.operations is not None and self.stats["operations"] >= config.operations
+
+    def _publish(self) -> None:
+        path = Path(self.config.work) / f"{self.config.name}.hits"
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(self.machine.hits()))
+        partial.rename(path)
+
+    def _stop(self) -> None:
+        """Leave everything in order and end the process: libFuzzer never returns."""
+        trouble = self.auditor.audit(time.monotonic())
+        if trouble is not None:
+            self._handle(trouble)
+        self.stats.tally()
+        self.stats.set("tolerated", sum(self.model.tolerated.values()))
+        self._publish()
+        self.triage.close()
+        self.machine.close()
+        sys.stdout.flush()
+        os._exit(0)
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def run(self) -> None:
+        """Hand over to libFuzzer; SIGTERM ends the run in order."""
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        gc.freeze()
+        config = self.config
+        self.engine.run(
+            EngineOptions(
+                Path(config.inputs), (), config.seed, 1 + 8 * config.max_operations
+            ),
+            self.one_input,
+            self.mutator.mutate,
+            self.mutator.crossover,
+        )  # fmt: skip
+
+
+def _is_dear(wire: bytes) -> bool:
+    """Tell whether a program makes or removes cgroups, which takes as long as 10,000 operations."""
+    opcodes = wire[::OP_SIZE]
+    return Opcode.CGROUP_REMOVE in opcodes or Opcode.CGROUP_CREATE in opcodes

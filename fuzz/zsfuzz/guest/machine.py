@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A UML kernel as a target: programs in, answers out, with a deadline on each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.guest.abi import Abi
+from zsfuzz.guest.ring import Ring
+from zsfuzz.guest.uml import Uml, UmlOptions
+from zsmodel import Kernel
+
+DESIGNS = ("stock", "zspage", "zpdesc")  # as enum zsfuzz_design
+# Polls between two looks at the clock; about 0.2 ms.
+_POLLS = 4000
+
+
+class Machine:
+    """Implements Target (see target.py).  `deadline` is in seconds without progress."""
+
+    def __init__(
+        self, options: UmlOptions, abi: Abi, console: Path, deadline: float = 10.0
+    ) -> None:
+        self._options = options
+        self._abi = abi
+        self._console = console
+        self._deadline = deadline
+        self._counters: int | None = None
+        self._dead_hits: list[int] = []
+        self.flags = abi.constant("RUN_COVER")
+        self._uml, self.ring = self._start()
+        self.kernel = self._describe()
+        self.starts = 1
+
+    def _start(self) -> tuple[Uml, Ring]:
+        uml = Uml(self._options, self._console)
+        try:
+            ring = Ring(uml.place, self._abi)
+            if self._counters is not None:
+                ring.map_counters(self._counters)
+        except BaseException:
+            uml.kill()
+            raise
+        return uml, ring
+
+    def _describe(self) -> Kernel:
+        features, info = self.ring.info("features"), self.ring.info
+        return Kernel(
+            design=DESIGNS[info("design")],
+            page_size=info("page_size"),
+            chain_size=info("chain_size"),
+            min_alloc_size=info("min_alloc_size"),
+            has_memcg=bool(features & self._abi.constant("HAS_MEMCG")),
+            has_migration=bool(features & self._abi.constant("HAS_MIGRATION")),
+            has_faults=bool(features & self._abi.constant("HAS_FAULTS")),
+        )
+
+    # ---- programs ---------------------------------------------------------------------------
+
+    def post(self, wire: bytes) -> None:
+        """Start a program."""
+        self.ring.post(wire, self.flags)
+
+    def collect(self) -> bytes:
+        """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
+        if not self.ring.answered(_POLLS):
+            self._wait()
+        self._judge()
+        return self.ring.result()
+
+    def run(self, wire: bytes) -> bytes:
+        """Post and collect in one."""
+        self.post(wire)
+        return self.collect()
+
+    def run_many(self, programs: Sequence[bytes]) -> list[bytes]:
+        """Run several programs back to back within the module; all answers, in order."""
+        self.replay(programs)
+        return self.ring.results()
+
+    def replay(self, programs: Sequence[bytes]) -> int:
+        """Run several programs back to back and leave their answers in the ring; count them."""
+        self.ring.post_many(programs, self.flags)
+        self._wait()
+        self._judge()
+        return self.ring.info("done")
+
+    def compares(self, wire: bytes) -> list[tuple[int, int]]:
+        """Run a program once more, collecting what the kernel compared."""
+        self.ring.post(wire, self._abi.constant("RUN_COMPARES"))
+        self._wait()
+        self._judge()
+        return self.ring.compares()
+
+    def audit(self) -> int:
+        """Remove and remake all cgroups; returns how many owners and cgroups stayed behind."""
+        self.ring.command(self._abi.constant("CMD_AUDIT"))
+        self._wait()
+        self._judge()
+        return self.ring.info("orphans")
+
+    def trip(self) -> None:
+        """Have the module use memory after freeing it; KernelSplat if the kernel notices."""
+        self.ring.command(self._abi.constant("CMD_TRIP"))
+        self._wait()
+        self._judge()
+
+    def _wait(self) -> None:
+        """Poll with a deadline that starts anew whenever the module has done an operation."""
+        heartbeat, since = -1, time.monotonic()
+        while not self.ring.answered(_POLLS):
+            if not self._uml.alive:
+                raise GuestLost(f"the guest {self._uml.exit_status} in mid-program", self.console())
+            beat, now = self.ring.info("heartbeat"), time.monotonic()
+            if beat != heartbeat:
+                heartbeat, since = beat, now
+            elif now - since > self._deadline:
+                reason = f"no operation was finished for {self._deadline:g} s"
+                raise GuestHang(reason, self.console())
+
+    def _judge(self) -> None:
+        if self.ring.info("taint"):
+            raise KernelSplat("the kernel complained", self.console())
+        self.ring.check_status()
+
+    # ---- coverage ---------------------------------------------------------------------------
+
+    @property
+    def counter_count(self) -> int:
+        """Count the coverage sites; one 8-bit counter each."""
+        return self.ring.info("counter_count")
+
+    def map_counters(self, address: int) -> None:
+        """Keep the coverage counters at `address` (page-aligned, reserved), over restarts too."""
+        self._counters = address
+        self.ring.map_counters(address)
+
+    def hits(self) -> list[int]:
+        """Count how often each coverage site was reached, over all restarts."""
+        now = self.ring.hits()
+        return (
+            [a + b for a, b in zip(self._dead_hits, now, strict=True)] if self._dead_hits else now
+        )
+
+    # ---- life -------------------------------------------------------------------------------
+
+    def console(self) -> str:
+        """Read the console of the present guest."""
+        return self._uml.console_text()
+
+    @property
+    def pid(self) -> int:
+        """Name the host process of the kernel."""
+        return self._uml.pid
+
+    def restart(self) -> None:
+        """Throw the guest away and start a fresh one, in well under a second."""
+        self._dead_hits = self.hits()
+        self.close()
+        self._uml, self.ring = self._start()
+        self.starts += 1
+
+    def close(self) -> None:
+        """End the guest; safe to call twice."""
+        self._uml.kill()
+        self.ring.close()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

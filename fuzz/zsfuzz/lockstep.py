@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel and model in lock-step: both run a program at the same time, then answers are compared."""
+
+from __future__ import annotations
+
+from zsfuzz.guest.target import Target
+from zsfuzz.program import Opcode
+from zsmodel import Model
+from zsmodel.wire import OP, RECORDS
+
+_FAIL_NEXT = int(Opcode.FAIL_NEXT)
+_RESULT = RECORDS["zsfuzz_result"].struct
+
+
+class Disagreement:
+    """What kernel and model answered to a program, where these differ."""
+
+    __slots__ = ("kernel", "model", "wire")
+
+    def __init__(self, wire: bytes, kernel: bytes, model: bytes) -> None:
+        self.wire = wire
+        self.kernel = kernel
+        self.model = model
+
+
+class Lockstep:
+    """Run programs on a target and on the model.
+
+    `check` raises what Target.collect() raises; see there for what to do then.
+    """
+
+    def __init__(self, target: Target, model: Model) -> None:
+        self.target = target
+        self.model = model
+
+    def check(self, wire: bytes) -> Disagreement | None:
+        """Run one well-formed program; None means that both agree byte for byte."""
+        self.target.post(wire)
+        expected = self.model.run(wire)
+        answer = self.target.collect()
+        if answer == expected:
+            return None
+        return self._look_closer(wire, answer, expected)
+
+    def _look_closer(self, wire: bytes, answer: bytes, expected: bytes) -> Disagreement | None:
+        """Take the kernel's word where the contract allows it, then compare again."""
+        words = kernel_words(wire, answer)
+        if words:
+            expected = self.model.run(wire, words)
+            if answer == expected:
+                return None
+        return Disagreement(wire, answer, expected)
+
+
+def kernel_words(wire: bytes, answer: bytes) -> dict[int, tuple[int, int]]:
+    """Pick out what the kernel answered to operations that ran with an armed fault.
+
+    Keys are indexes of operations; values are (ret, faults) of their results.
+    """
+    opcodes = wire[:: OP.size]
+    words = {}
+    at = opcodes.find(_FAIL_NEXT)
+    while 0 <= at < len(opcodes) - 1:
+        offset = (at + 1) * _RESULT.size
+        if offset + _RESULT.size > len(answer):
+            break
+        ret, *_, faults = _RESULT.unpack_from(answer, offset)
+        words[at + 1] = (ret, faults)
+        at = opcodes.find(_FAIL_NEXT, at + 1)
+    return words

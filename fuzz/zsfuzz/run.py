@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One fuzzing run: workers on two flavours of a kernel, one corpus, findings, and a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from zsfuzz.corpusfile import Entry, load_dir, save
+from zsfuzz.coverage import Coverage, CoverageMap
+from zsfuzz.errors import BadCorpusFile, HarnessError
+from zsfuzz.findings import locked_output
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.rawbytes import DEFAULT_LIMIT, decode, encode
+from zsfuzz.spawn import WorkerProcess
+from zsfuzz.workerconfig import WorkerConfig, worker_config
+from zstools.fastmodules import ensure_fast_modules
+from zstools.kernel import Kernel
+
+TICK = 0.5  # seconds between looks at the workers
+KEEP_EVERY = 10  # ticks between looks for new inputs; most are soon replaced by shorter ones
+START_LIMIT = 60.0  # seconds until a worker must have run something
+STOP_LIMIT = 30.0  # seconds to finish after being asked
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run; `seconds` and `operations` of None mean without that limit."""
+
+    output: Path
+    corpus: tuple[Path, ...] = ()
+    seconds: float | None = None
+    operations: int | None = None
+    seed: int = 1
+    max_operations: int = DEFAULT_LIMIT
+    until_finding: bool = False  # stop as soon as there is one
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress line shows."""
+
+    seconds: float
+    programs: int
+    operations: int
+    rate: float  # programs a second, since the last one
+    inputs: int
+    sites: int
+    findings: int
+    checked: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run went."""
+
+    design: str
+    flavours: tuple[str, ...]
+    version: str
+    seconds: float
+    stats: dict[str, dict[str, int]]  # by worker
+    coverage: Coverage
+    findings: tuple[dict[str, object], ...]
+    bad_files: tuple[str, ...] = ()
+    new_inputs: int = 0
+    output: str = ""
+
+    def total(self, name: str) -> int:
+        """Add up one counter over all workers."""
+        return sum(stats.get(name, 0) for stats in self.stats.values())
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Count programs by outcome, those that agreed included."""
+        counts = {outcome.value: self.total(f"outcome {outcome.value}") for outcome in Outcome}
+        counts[Outcome.AGREE.value] = self.total("programs") - sum(counts.values())
+        return counts
+
+    @property
+    def troubled(self) -> bool:
+        """Tell whether any program of this run did not agree."""
+        return any(n for name, n in self.outcomes.items() if name != Outcome.AGREE.value)
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the summary as `--json` writes it."""
+        explorer = self.stats.get("explore", {})
+        return {
+            "design": self.design,
+            "flavours": list(self.flavours),
+            "kernel": self.version,
+            "seconds": round(self.seconds, 3),
+            "programs": self.total("programs"),
+            "operations": self.total("operations"),
+            "operations_by_kind": {
+                name.removeprefix("op "): self.total(name)
+                for name in explorer
+                if name.startswith("op ")
+            },
+            "programs_per_second": round(explorer.get("programs", 0) / max(self.seconds, 1e-9), 1),
+            "outcomes": self.outcomes,
+            "findings": list(self.findings),
+            "coverage": self.coverage.as_dict(),
+            "tolerated": self.total("tolerated"),
+            "skipped": self.total("skipped"),
+            "audits": self.total("audits"),
+            "restarts": self.total("restarts"),
+            "workers": self.stats,
+            "bad_files": list(self.bad_files),
+            "output": self.output,
+        }
+
+
+@dataclass
+class _Seen:
+    """What of the inputs folder went into the corpus already."""
+
+    names: set[str] = field(default_factory=set)
+    saved: int = 0
+
+
+class Run:
+    """Explore on the first kernel; check what is found on the others.
+
+    Raises OutputBusy if another run uses the output directory, HarnessError if a worker fails.
+    """
+
+    def __init__(
+        self, kernels: Sequence[Kernel], options: RunOptions, show: Callable[[Progress], None]
+    ) -> None:
+        self.kernels = kernels
+        self.options = options
+        self.show = show
+        self.output = options.output.absolute()
+        self.work = self.output / "work"
+        self.inputs = self.work / "inputs"
+        self.corpus = self.output / "corpus"
+        self.map = CoverageMap(kernels[0].layout)
+        self._seen = _Seen()
+        self._last = (0.0, 0)
+        self._bad: list[str] = []
+        self._stop_asked = False
+
+    def run(self) -> Result:
+        """Run to the end of the time, the operations, or until `stop` is called."""
+        with locked_output(self.output):
+            self._prepare()
+            fast = ensure_fast_modules()
+            workers = [WorkerProcess(self._config(i, k), fast) for i, k in enumerate(self.kernels)]
+            try:
+                started = self._watch(workers)
+                self._finish(workers)
+            finally:
+                for worker in workers:
+                    worker.kill()
+            return self._result(workers, time.monotonic() - started)
+
+    def stop(self) -> None:
+        """End the run soon, in order."""
+        self._stop_asked = True
+
+    # ---- before ------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.inputs.mkdir(parents=True)
+        self.corpus.mkdir(exist_ok=True)
+        for folder in (*self.options.corpus, self.corpus):
+            entries, errors = load_dir(folder)
+            self._bad += [str(error) for error in errors]
+            for entry in entries:
+                self._add_input(entry.program)
+
+    def _add_input(self, program: Program) -> None:
+        if len(program) <= self.options.max_operations:
+            data = encode(program.canonical().wire)
+            name = f"seed-{program.digest}"
+            (self.inputs / name).write_bytes(data)
+            self._seen.names.add(name)
+
+    def _config(self, number: int, kernel: Kernel) -> WorkerConfig:
+        role = "check" if number else "explore"
+        name = f"check-{kernel.spec.flavour}" if number else role
+        config = worker_config(kernel, name=name, role=role, work=self.work, output=self.output)
+        return replace(
+            config,
+            seed=self.options.seed,
+            seconds=self.options.seconds,
+            operations=self.options.operations,
+            max_operations=self.options.max_operations,
+        )
+
+    # ---- meanwhile ---------------------------------------------------------------------------
+
+    def _watch(self, workers: list[WorkerProcess]) -> float:
+        """Watch until the explorer ends; returns when its first program ran."""
+        explorer, begin = workers[0], time.monotonic()
+        started: float | None = None
+        ticks = 0
+        while explorer.wait(TICK) is None:
+            now = time.monotonic()
+            self._check_alive(workers)
+            if started is None:
+                if explorer.stats.get("programs"):
+                    started = now
+                elif now - begin > START_LIMIT:
+                    raise HarnessError(f"no program ran in {START_LIMIT:g} s: see {explorer.log}")
+            else:
+                ticks += 1
+                if ticks % KEEP_EVERY == 0:
+                    self._keep_inputs()
+                self.show(self._progress(workers, now - started))
+            if self._stop_asked or (self.options.until_finding and self._findings()):
+                explorer.ask_to_stop()
+        self._check_alive(workers)
+        return started if started is not None else begin
+
+    def _check_alive(self, workers: list[WorkerProcess]) -> None:
+        for worker in workers:
+            code = worker.process.poll()
+            if code:
+                raise HarnessError(
+                    f"worker {worker.config.name} ended with {code} (log: {worker.log}):\n"
+                    f"{worker.last_words()}"
+                )
+
+    def _progress(self, workers: list[WorkerProcess], seconds: float) -> Progress:
+        stats = workers[0].stats
+        then, before = self._last
+        programs = stats.get("programs", 0)
+        self._last = (seconds, programs)
+        return Progress(
+            seconds=seconds,
+            programs=programs,
+            operations=stats.get("operations", 0),
+            rate=(programs - before) / max(seconds - then, 1e-9),
+            inputs=len(self._seen.names),
+            sites=sum(1 for n in self._hits() if n),
+            findings=len(self._findings()),
+            checked=sum(worker.stats.get("programs", 0) for worker in workers[1:]),
+        )
+
+    def _hits(self) -> list[int]:
+        path = self.work / "explore.hits"
+        if not path.exists():
+            return [0] * len(self.map.pcs)
+        hits: list[int] = json.loads(path.read_text())
+        return hits
+
+    def _keep_inputs(self) -> None:
+        """Save what libFuzzer found new as programs that people and other versions can read."""
+        with os.scandir(self.inputs) as entries:
+            names = {entry.name for entry in entries}
+        for name in names - self._seen.names:
+            try:
+                data = (self.inputs / name).read_bytes()
+            except FileNotFoundError:
+                continue
+            self._seen.names.add(name)
+            program = Program.from_wire(decode(data, self.options.max_operations))
+            entry = Entry(program, note="found by zsfuzz run: new coverage")
+            save(self.corpus, entry, durable=False)
+            self._seen.saved += 1
+
+    # ---- after -------------------------------------------------------------------------------
+
+    def _finish(self, workers: list[WorkerProcess]) -> None:
+        self._keep_inputs()
+        for worker in workers[1:]:
+            worker.ask_to_stop()
+        for worker in workers[1:]:
+            if worker.wait(STOP_LIMIT) is None:
+                raise HarnessError(
+                    f"worker {worker.config.name} did not end {STOP_LIMIT:g} s after it was asked"
+                )
+        self._check_alive(workers)
+
+    def _findings(self) -> list[Path]:
+        return sorted(self.output.glob("findings/*/finding.json"))
+
+    def _result(self, workers: list[WorkerProcess], seconds: float) -> Result:
+        return Result(
+            design=self.kernels[0].spec.design,
+            flavours=tuple(kernel.spec.flavour for kernel in self.kernels),
+            version=self.kernels[0].version,
+            seconds=seconds,
+            stats={worker.config.name: worker.stats for worker in workers},
+            coverage=self.map.measure(self._hits()),
+            findings=tuple(_describe(path) for path in self._findings()),
+            bad_files=tuple(self._bad),
+            new_inputs=self._seen.saved,
+            output=str(self.output),
+        )
+
+
+def _describe(path: Path) -> dict[str, object]:
+    raw = json.loads(path.read_text())
+    return {"title": raw.get("title"), "outcome": raw.get("outcome"), "path": str(path.parent)}
+
+
+def check_corpus(folders: Sequence[Path]) -> None:
+    """Raise BadCorpusFile for a corpus folder that is not there."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadCorpusFile(folder, "no such folder", "give one with zsfuzz programs in it")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run programs whatever happens: a verdict for each, and a fresh guest after any trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zsfuzz.console import Splat, find_splats
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.guest.target import Target
+from zsfuzz.lockstep import Lockstep
+from zsfuzz.oracle import Divergence, compare
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsmodel import Model
+
+ORPHAN_TITLE = "owner outlives its cgroup and all its objects"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Say what became of a program that did not end well; `title` is the key for duplicates."""
+
+    outcome: Outcome
+    title: str
+    wire: bytes
+    reason: str = ""
+    divergence: Divergence | None = None
+    splat: Splat | None = None
+    console: str = ""
+
+
+class Runner:
+    """Run programs on a target beside the model; after Trouble the guest is a fresh one.
+
+    HarnessError and GuestRefused pass through: they are faults of ours, not of the kernel.
+    """
+
+    def __init__(self, target: Target, model: Model) -> None:
+        self.target = target
+        self.model = model
+        self.lockstep = Lockstep(target, model)
+
+    def run(self, wire: bytes) -> Trouble | None:
+        """Run one well-formed program; None means that kernel and model agree."""
+        try:
+            found = self.lockstep.check(wire)
+        except (GuestLost, GuestHang, KernelSplat) as error:
+            trouble = self._guest_trouble(wire, error)
+        else:
+            if found is None:
+                return None
+            program = Program.from_wire(wire)
+            divergence = compare(program, found.kernel, found.model, self.target.kernel)
+            title = divergence.title if divergence else "answers differ"
+            trouble = Trouble(
+                Outcome.DIVERGENCE, title, wire, divergence=divergence,
+                console=self.target.console(),
+            )  # fmt: skip
+        self.target.restart()
+        return trouble
+
+    def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
+        splat = next(iter(find_splats(error.console)), None)
+        if splat is not None:
+            title, outcome = splat.title, Outcome.KERNEL_SPLAT
+        elif isinstance(error, KernelSplat):
+            title, outcome = "kernel tainted itself without a message", Outcome.KERNEL_SPLAT
+        elif isinstance(error, GuestHang):
+            title, outcome = "guest does not answer", Outcome.GUEST_HANG
+        else:
+            title, outcome = "guest went away", Outcome.GUEST_LOST
+        return Trouble(outcome, title, wire, error.reason, splat=splat, console=error.console)
+
+    def audit(self) -> Trouble | None:
+        """Remove and remake all cgroups; trouble if anything stays of the old ones."""
+        try:
+            orphans = self.target.audit()
+        except (GuestLost, GuestHang, KernelSplat) as error:
+            trouble = self._guest_trouble(b"", error)
+        else:
+            if not orphans:
+                return None
+            reason = f"{orphans} of the removed cgroups' owners are still referenced"
+            trouble = Trouble(
+                Outcome.DIVERGENCE, ORPHAN_TITLE, b"", reason, console=self.target.console()
+            )
+        self.target.restart()
+        return trouble
+
+    def run_and_audit(self, wire: bytes) -> Trouble | None:
+        """Run a program, then the dear check of what it left behind."""
+        trouble = self.run(wire)
+        if trouble is None:
+            found = self.audit()
+            if found is not None:
+                trouble = Trouble(
+                    found.outcome, found.title, wire, found.reason,
+                    splat=found.splat, console=found.console,
+                )  # fmt: skip
+        return trouble
+
+    def compares(self, wire: bytes) -> list[tuple[int, int]]:
+        """Run a program once more and give what the kernel compared; empty after trouble."""
+        try:
+            return self.target.compares(wire)
+        except (GuestLost, GuestHang, KernelSplat):
+            self.target.restart()
+            return []
+
+    def reproduce(self, trouble: Trouble, tries: int) -> int:
+        """Count how many of `tries` replays on a fresh guest end with the same title."""
+        hits = 0
+        for _ in range(tries):
+            again = self.run_and_audit(trouble.wire)
+            hits += again is not None and again.title == trouble.title
+        return hits

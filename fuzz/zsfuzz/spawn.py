@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Start worker processes that cannot outlive the one that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from zsfuzz.lifeline import die_with
+from zsfuzz.stats import Stats
+from zsfuzz.workerconfig import WorkerConfig
+
+
+class WorkerProcess:
+    """A worker that was started; its own words go to `log`."""
+
+    def __init__(self, config: WorkerConfig, fast_modules: Path | None) -> None:
+        self.config = config
+        work = Path(config.work)
+        self.log = work / f"{config.name}.log"
+        self._stats_path = work / f"{config.name}.stats"
+        self._stats: Stats | None = None
+        path = work / f"{config.name}.json"
+        config.save(path)
+        self._stats_path.unlink(missing_ok=True)
+        parent = os.getpid()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "zsfuzz.worker", str(path)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=worker_environment(fast_modules),
+                preexec_fn=lambda: _in_child(parent, config.host_cpu),  # noqa: PLW1509 - one thread
+            )  # fmt: skip
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Read the worker's counters; empty until it has started."""
+        size = 8 * len(Stats.NAMES)
+        path = self._stats_path
+        if self._stats is None and path.exists() and path.stat().st_size == size:
+            self._stats = Stats(path)
+        return self._stats.as_dict() if self._stats else {}
+
+    def ask_to_stop(self) -> None:
+        """Let the worker finish what it is doing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the end; None if it is still running, which kill() would change."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        """End the worker; its guest ends with it."""
+        self.process.kill()
+        self.process.wait()
+
+    def last_words(self) -> str:
+        """Give the end of the worker's log."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(lines[-15:])
+
+
+def _in_child(parent: int, cpu: int | None) -> None:
+    die_with(parent)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+
+
+def worker_environment(fast_modules: Path | None) -> dict[str, str]:
+    """Give the environment of a worker, in which compiled modules come before plain ones."""
+    if fast_modules is None:
+        return dict(os.environ)
+    paths = [str(fast_modules), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The summary of a run, as text for people."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Opcode
+from zsfuzz.run import Progress, Result
+
+
+def progress_line(progress: Progress, sites: int) -> str:
+    """Fit the state of a run into one line."""
+    return (
+        f"{progress.seconds:5.0f} s  {progress.programs:,} programs  {progress.rate:,.0f}/s  "
+        f"{progress.operations:,} operations  corpus {progress.inputs}  "
+        f"coverage {progress.sites}/{sites} sites  rechecked {progress.checked:,}  "
+        f"findings {progress.findings}"
+    )
+
+
+def render_summary(result: Result) -> RenderableType:
+    """Lay out what a run did, how well it covered the kernel, and what came of it."""
+    return Group(
+        Text(""), _head(result), Text(""), _operations(result), Text(""), _outcomes(result),
+        Text(""), _findings(result),
+    )  # fmt: skip
+
+
+def _table() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="left")
+    table.add_column(justify="left")
+    return table
+
+
+def _ratio(reached: int, total: int) -> str:
+    return f"{reached} of {total} ({100 * reached / max(total, 1):.1f} %)"
+
+
+def _head(result: Result) -> RenderableType:
+    explorer = result.stats.get("explore", {})
+    coverage, table = result.coverage, _table()
+    table.add_row(
+        "kernel",
+        f"{result.version}, design {result.design}, UML, flavours {' and '.join(result.flavours)}",
+    )
+    table.add_row("time", f"{result.seconds:.1f} s")
+    for name, stats in result.stats.items():
+        table.add_row(
+            name,
+            f"{stats.get('programs', 0):,} programs, {stats.get('operations', 0):,} operations",
+        )
+    table.add_row(
+        "speed", f"{explorer.get('programs', 0) / max(result.seconds, 1e-9):,.0f} programs/s"
+    )
+    table.add_row(
+        "mm/zsmalloc.c",
+        f"lines {_ratio(coverage.lines, coverage.lines_total)}, "
+        f"branches {_ratio(coverage.branches, coverage.branches_total)}",
+    )
+    table.add_row("corpus", f"{result.new_inputs} new programs")
+    for error in result.bad_files:
+        table.add_row("left out", error)
+    return table
+
+
+def _operations(result: Result) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("operation")
+    table.add_column("times", justify="right")
+    for opcode in Opcode:
+        table.add_row(opcode.word, f"{result.total(f'op {opcode.word}'):,}")
+    return table
+
+
+def _outcomes(result: Result) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("outcome")
+    table.add_column("programs", justify="right")
+    for outcome in Outcome:
+        table.add_row(outcome.value, f"{result.outcomes[outcome.value]:,}")
+    table.add_row(
+        "(kernel's word taken for slab's own allocations)", f"{result.total('tolerated'):,}"
+    )
+    table.add_row(
+        "(left out: cgroup changes had their share of the time)", f"{result.total('skipped'):,}"
+    )
+    table.add_row(
+        "(audits: all cgroups removed, nothing left of them)", f"{result.total('audits'):,}"
+    )
+    return table
+
+
+def _findings(result: Result) -> RenderableType:
+    if not result.findings:
+        return Text("no findings")
+    table = _table()
+    for finding in result.findings:
+        table.add_row(str(finding["outcome"]), str(finding["title"]))
+        table.add_row("", f"{finding['path']}/report.txt")
+    return Group(Text(f"{len(result.findings)} findings in {result.output}"), table)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Say what is wrong in a kernel developer's words: the titles by which findings are told apart.
+
+A title has no numbers, names or addresses, so that the same fault has the same title wherever it
+shows.
+"""
+
+from dataclasses import dataclass
+
+from zsfuzz.values import LEFTOVERS, Value, errno_word
+from zsmodel.wire import BAD_HEADER, FOREIGN, NONE8, NONE16
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Hold one field on which the two sides differ; None is a record that is absent.
+
+    `slot_free` tells, of an owner entry, that the model has no object there.
+    """
+
+    path: str
+    subject: str
+    name: str
+    kind: str
+    model: Value | None
+    kernel: Value | None
+    op: int | None = None
+    slot_free: bool = False
+
+
+# What a member is called, by (operation or record, member); then by member alone.
+WORDS: dict[object, str] = {
+    ("compact", "value"): "count of freed pages",
+    ("shrink", "value"): "count of freed pages",
+    ("shrink", "tags"): "count of freeable pages",
+    ("compact", "inuse"): "count of moved objects",
+    ("shrink", "inuse"): "count of moved objects",
+    ("pool", "pages"): "pages of the pool",
+    ("pool", "compacted"): "pages_compacted",
+    ("pool", "aware"): "memcg awareness of the pool",
+    ("class", "allocated"): "ZS_OBJS_ALLOCATED",
+    ("class", "inuse"): "ZS_OBJS_INUSE",
+    ("class", "zspages"): "order of zspages in a fullness list",
+    ("zspage", "free"): "free list",
+    ("object", "zspage"): "zspage of an object",
+    ("object", "index"): "slot of an object",
+    ("object", "length"): "length of an object",
+    "zspage": "zspage",
+    "class": "size class",
+    "index": "slot",
+    "group": "fullness group",
+    "inuse": "count of objects in the zspage",
+    "tags": "memcg_data of the pages",
+    "value": "pages of the pool",
+    "faults": "count of allocations",
+}
+
+
+def title_of(difference: Difference) -> str:
+    """Give the title of a finding whose first difference this is."""
+    if difference.op is not None:
+        return f"{difference.subject}: {_result_title(difference)}"
+    return _snapshot_title(difference)
+
+
+def _result_title(diff: Difference) -> str:
+    if diff.name == "ret":
+        return _errno_title(diff)
+    if diff.name == "owner":
+        if diff.subject == "malloc" and diff.model == NONE8:
+            return "new object has an owner already"
+        return _owner_title(diff)
+    if diff.subject == "stat" and diff.name in ("value", "inuse"):
+        return _charge_title(diff)
+    if (diff.subject, diff.name) == ("read", "value"):
+        return _content_title(diff)
+    return _plain_title(diff)
+
+
+def _snapshot_title(diff: Difference) -> str:
+    if diff.name == "exists":
+        return _existence_title(diff)
+    if diff.name.startswith("owner"):
+        return _owner_title(diff) if diff.name == "owners" else _array_title(diff)
+    if diff.subject == "cgroup":
+        return _charge_title(diff)
+    if diff.subject == "end":
+        return _leftover_title(diff)
+    if diff.name == "bad_groups":
+        return "counter of a fullness group is not the length of its list"
+    if (diff.subject, diff.name) == ("object", "pattern"):
+        return _content_title(diff)
+    return _plain_title(diff)
+
+
+def _existence_title(diff: Difference) -> str:
+    known = {"class": "a size class in use", "object": "a live object"}
+    what = known.get(diff.subject, f"a {diff.subject}")
+    return f"{what} is missing" if diff.kernel is None else f"{what} that should not exist"
+
+
+def _array_title(diff: Difference) -> str:
+    if not diff.model:
+        return "owner array where there should be none"
+    return "owner array differs in size" if diff.kernel else "owner array is missing"
+
+
+def _plain_title(diff: Difference) -> str:
+    word = WORDS.get((diff.subject, diff.name)) or WORDS.get(diff.name, diff.name)
+    if diff.kind in ("number", "short") and NONE16 not in (diff.kernel, diff.model):
+        return f"{word} is too {_side(diff, 'high', 'low')}"
+    return f"{word} differs"
+
+
+def _side(diff: Difference, more: str, less: str) -> str:
+    kernel, model = _numbers(diff)
+    return more if kernel > model else less
+
+
+def _numbers(diff: Difference) -> tuple[int, int]:
+    if isinstance(diff.kernel, int) and isinstance(diff.model, int):
+        return diff.kernel, diff.model
+    raise TypeError(f"{diff.path}: a number on each side was expected")
+
+
+def _errno_title(diff: Difference) -> str:
+    kernel, model = _numbers(diff)
+    if model == 0:
+        return f"fails with {errno_word(kernel)}"
+    if kernel == 0:
+        return f"succeeds, not {errno_word(model)}"
+    return f"fails with {errno_word(kernel)}, not {errno_word(model)}"
+
+
+def _owner_title(diff: Difference) -> str:
+    if diff.kernel == FOREIGN:
+        return "owner is a pointer to something else"
+    if diff.slot_free:
+        return "free slot keeps an owner"
+    if diff.kernel == NONE8:
+        return "owner lost"
+    return "object without owner has one" if diff.model == NONE8 else "owner is another cgroup"
+
+
+def _charge_title(diff: Difference) -> str:
+    if diff.name in ("inuse", "zswapped"):
+        return f"cgroup counts too {_side(diff, 'many', 'few')} zswapped objects"
+    return f"cgroup charged too {_side(diff, 'much', 'little')}"
+
+
+def _content_title(diff: Difference) -> str:
+    if diff.kernel == BAD_HEADER:
+        return "object header corrupted"
+    return "object content corrupted"
+
+
+def _leftover_title(diff: Difference) -> str:
+    if diff.name == "zswap":
+        return "charge left after everything was freed"
+    left = [word for bit, word in LEFTOVERS.items() if _numbers(diff)[0] & bit]
+    return f"{' and '.join(left) or 'something'} left after everything was freed"

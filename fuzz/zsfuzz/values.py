@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the values in results and snapshots are shown to people: by name, else decimal and hex."""
+
+from collections.abc import Callable
+from errno import errorcode
+
+from zsmodel.wire import BAD_HEADER, CGROUPS, FOREIGN, NONE8, NONE16
+
+Value = int | tuple[int, ...]
+
+# On x86-64 Linux ENOTSUP and EOPNOTSUPP are one number; the kernel's word is the latter.
+_ERRNO_WORDS = {"ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK"}
+LEFTOVERS = {1: "objects", 2: "pages", 4: "charge"}
+
+
+def errno_word(ret: int) -> str:
+    """Name a negative errno as the kernel does, such as -ENOMEM; 'success' for 0."""
+    if ret == 0:
+        return "success"
+    word = errorcode.get(-ret)
+    return f"-{_ERRNO_WORDS.get(word, word)}" if word else "an unknown error"
+
+
+def show_number(value: int) -> str:
+    """Show a number in decimal, and in hex where that looks different."""
+    return str(value) if 0 <= value < 10 else f"{value} ({value:#x})"
+
+
+def _show_errno(value: int) -> str:
+    return "0" if value == 0 else f"{errno_word(value)} ({value})"
+
+
+def _show_cgroup(value: int) -> str:
+    if value == NONE8:
+        return "none"
+    if value == FOREIGN:
+        return "a cgroup that is not the program's (0xfe)"
+    return f"c{value}" if value < CGROUPS else f"no cgroup ({value:#x})"
+
+
+def _show_zspage(value: int) -> str:
+    return "none" if value == NONE16 else f"z{value}"
+
+
+def _show_byte(value: int) -> str:
+    return "none" if value == NONE8 else show_number(value)
+
+
+def _show_short(value: int) -> str:
+    return "none" if value == NONE16 else show_number(value)
+
+
+def _show_pattern(value: int) -> str:
+    if value == NONE8:
+        return "another content"
+    return "a broken object header" if value == BAD_HEADER else show_number(value)
+
+
+def _show_bits(value: int) -> str:
+    bits = [str(bit) for bit in range(16) if value >> bit & 1]
+    return f"{value:#x} (bits {', '.join(bits)})" if bits else "0"
+
+
+def _show_leftovers(value: int) -> str:
+    words = [word for bit, word in LEFTOVERS.items() if value & bit]
+    return f"{value:#x} ({', '.join(words) or 'unknown'})" if value else "0"
+
+
+def _show_exists(value: int) -> str:
+    return "present" if value else "absent"
+
+
+SHOWN: dict[str, Callable[[int], str]] = {
+    "errno": _show_errno,
+    "cgroup": _show_cgroup,
+    "zspage": _show_zspage,
+    "byte": _show_byte,
+    "short": _show_short,
+    "number": show_number,
+    "pattern": _show_pattern,
+    "bits": _show_bits,
+    "leftovers": _show_leftovers,
+    "exists": _show_exists,
+}
+
+
+def show(value: Value | None, kind: str) -> str:
+    """Show a value of one of the kinds in SHOWN; None is a record that is absent."""
+    if value is None:
+        return "absent"
+    if isinstance(value, tuple):
+        return "[" + " ".join(SHOWN[kind](item) for item in value) + "]"
+    return SHOWN[kind](value)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a worker process is told, and how it boots its guest."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from zsfuzz.boot import MEMORY
+from zsfuzz.guest.abi import read_abi
+from zsfuzz.guest.machine import Machine
+from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.manifest import finding_manifest
+from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zstools.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """All that a worker needs to know; written by the supervisor, read back as JSON."""
+
+    name: str
+    role: str  # "explore" or "check"
+    kernel: str
+    root: str
+    wire: str
+    layout: str
+    manifest: str
+    flavour: str
+    memory: int
+    guest_cpu: int | None
+    host_cpu: int | None
+    inputs: str
+    output: str
+    work: str
+    seed: int = 1
+    seconds: float | None = None
+    operations: int | None = None
+    max_operations: int = DEFAULT_LIMIT
+
+    def save(self, path: Path) -> None:
+        """Write the configuration for a worker to come."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> WorkerConfig:
+        """Read back what `save` wrote."""
+        return cls(**json.loads(path.read_text()))
+
+
+def worker_config(
+    kernel: Kernel, *, name: str, role: str, work: Path, output: Path
+) -> WorkerConfig:
+    """Describe a worker for a built kernel; an explorer gets two CPUs if there are two."""
+    cpus = sorted(os.sched_getaffinity(0))
+    spread = len(cpus) > 1 and role == "explore"
+    manifest = work / f"{name}.manifest"
+    manifest.write_text(json.dumps(finding_manifest(kernel)))
+    return WorkerConfig(
+        name=name,
+        role=role,
+        kernel=str(kernel.linux),
+        root=str(kernel.guest_root),
+        wire=str(kernel.wire),
+        layout=str(kernel.layout),
+        manifest=str(manifest),
+        flavour=kernel.spec.flavour,
+        memory=MEMORY[kernel.spec.flavour],
+        guest_cpu=cpus[-1] if spread else None,
+        host_cpu=cpus[0] if spread else None,
+        inputs=str(work / "inputs"),
+        output=str(output),
+        work=str(work),
+    )
+
+
+def start_machine(config: WorkerConfig, *, console: str) -> Machine:
+    """Boot the configured kernel; raises HarnessError if it does not come up."""
+    options = UmlOptions(
+        Path(config.kernel), Path(config.root), memory=config.memory, cpu=config.guest_cpu
+    )
+    return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)

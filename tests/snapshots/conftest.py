@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The option that accepts changed snapshots."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="accept what is rendered now as right"
+    )
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with a file, or write the file under --update-snapshots."""
+
+    def check(path: Path, text: str) -> None:
+        if request.config.getoption("--update-snapshots"):
+            path.write_text(text)
+        assert path.exists(), f"{path} is missing: run pytest with --update-snapshots, then read it"
+        assert text == path.read_text()
+
+    return check

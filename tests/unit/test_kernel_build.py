@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds are whole or not there: the builder, on a toy kernel that builds in a second."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from toykernel import write_project, write_tree
+
+from zstools.errors import (
+    BuildInterruptedError,
+    CommandError,
+    ConfigError,
+    DiskFullError,
+    LayoutError,
+    PatchError,
+    SourceError,
+    ZsToolsError,
+)
+from zstools.kernel import Kernel, KernelSpec, ensure_kernel, list_kernels
+from zstools.progress import Silent
+from zstools.wire import load_wire
+
+
+class Recorder(Silent):
+    """Remember what was reported; do @trick at the first step that begins with @at."""
+
+    def __init__(self, at: str = "", trick: BaseException | None = None) -> None:
+        self.commands: list[str] = []
+        self.steps: list[str] = []
+        self._at, self._trick = at, trick
+
+    def command(self, arguments: Sequence[str]) -> None:
+        self.commands.append(" ".join(arguments))
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+        if self._trick is not None and text.startswith(self._at):
+            trick, self._trick = self._trick, None
+            raise trick
+
+    @property
+    def compiled(self) -> bool:
+        return any(step.startswith("CC mm/") for step in self.steps)
+
+
+class Workshop:
+    """A project, a kernel tree and a cache, all of a test's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.tree = write_tree(path / "linux")
+        self.kmod = write_project(path / "kmod")
+        self.cache = path / "cache"
+        self.makefile = self.tree / "Makefile"
+
+    def build(self, design: str = "zspage", progress: Silent | None = None, *extra: Path) -> Kernel:
+        return ensure_kernel(KernelSpec(design, "plain", self.tree, extra), progress)
+
+    def entries(self) -> list[Path]:
+        return [p.parent for p in self.cache.glob("kernels/*/manifest.json")]
+
+    def spoil(self, old: str, new: str) -> None:
+        text = self.makefile.read_text()
+        assert old in text
+        self.makefile.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    workshop = Workshop(tmp_path)
+    monkeypatch.setenv("ZSFUZZ_CACHE", str(workshop.cache))
+    for place in ("zstools.kernel.kmod_dir", "zstools.module.kmod_dir"):
+        monkeypatch.setattr(place, lambda: workshop.kmod, raising=False)
+    monkeypatch.setattr("zstools.kernel.series_dir", lambda: workshop.kmod / "kernel" / "series")
+    monkeypatch.setattr("zstools.kernel.config_dir", lambda: workshop.kmod / "kernel" / "config")
+    monkeypatch.setattr("zstools.kernel.check_tools", lambda: None)
+    return workshop
+
+
+def test_a_kernel_has_all_its_parts(shop: Workshop) -> None:
+    kernel = shop.build()
+    assert os.access(kernel.linux, os.X_OK)
+    assert json.loads(kernel.layout.read_text())["design"] == "zspage"
+    assert sorted(p.name for p in kernel.guest_root.iterdir()) == [
+        "cgroup", "dev", "init", "proc", "sys", "tmp", "zsfuzz.ko",
+    ]  # fmt: skip
+    assert load_wire(kernel.wire).structs["zsfuzz_op"].size == 4
+    assert kernel.version == "7.2.99"
+
+
+def test_the_manifest_says_what_went_in(shop: Workshop) -> None:
+    manifest = shop.build().manifest
+    assert [p["name"] for p in manifest["patches"]] == ["0001-zspage.patch"]
+    assert manifest["options"] == {"CONFIG_BASE": "y", "CONFIG_DEBUG": "n"}
+    assert "gcc" in manifest["compiler"]
+    assert list_kernels() == [manifest]
+
+
+def test_nothing_runs_a_second_time(shop: Workshop) -> None:
+    first = shop.build()
+    again = Recorder()
+    assert shop.build(progress=again) == first
+    assert again.commands == []
+
+
+def test_the_users_tree_is_not_changed(shop: Workshop) -> None:
+    def state() -> dict[str, tuple[int, bytes]]:
+        files = [p for p in shop.tree.rglob("*") if p.is_file()]
+        return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
+
+    before = state()
+    shop.build("zspage")
+    shop.build("stock")
+    assert state() == before
+
+
+def test_a_second_design_starts_from_the_first_ones_objects(shop: Workshop) -> None:
+    stock = shop.build("stock")
+    progress = Recorder()
+    zspage = shop.build("zspage", progress)
+    assert zspage.manifest["objects_from"] == stock.manifest["name"]
+    assert not any("tinyconfig" in command for command in progress.commands)
+    assert progress.compiled
+
+
+@pytest.mark.parametrize(("first", "second"), [("stock", "zspage"), ("zspage", "stock")])
+def test_copied_objects_of_changed_sources_are_rebuilt(
+    shop: Workshop, first: str, second: str
+) -> None:
+    """Also backwards: the unpatched source is older than the objects of the patched one."""
+    shop.build(first)
+    layout = json.loads(shop.build(second).layout.read_text())
+    assert layout["design"] == second
+
+
+@pytest.mark.parametrize(("old", "new"), [("size > 10", "size > 11"), ("main", "/**/ main")])
+def test_a_changed_source_is_another_kernel(shop: Workshop, old: str, new: str) -> None:
+    first = shop.build()
+    source = shop.tree / "mm" / "zsmalloc.c"
+    source.write_text(source.read_text().replace(old, new))
+    progress = Recorder()
+    assert shop.build(progress=progress).key != first.key
+    assert progress.compiled
+
+
+@pytest.mark.parametrize("where", ["CC mm/", "LD"])
+def test_an_interrupted_build_leaves_no_entry_and_goes_on(shop: Workshop, where: str) -> None:
+    with pytest.raises(BuildInterruptedError, match="same command goes on"):
+        shop.build(progress=Recorder(where, KeyboardInterrupt()))
+    assert shop.entries() == []
+    assert list_kernels() == []
+    shop.build()
+    assert len(shop.entries()) == 1
+
+
+def test_objects_of_a_build_that_was_killed_are_not_trusted(shop: Workshop) -> None:
+    """A killed compiler leaves half an object that make takes for new."""
+    with pytest.raises(BuildInterruptedError):
+        shop.build(progress=Recorder("LD", KeyboardInterrupt()))
+    (build,) = shop.cache.glob("trees/*/build-*")
+    (build / ".zsfuzz-state").write_text("running")
+    (build / "zsmalloc.o").write_bytes(b"half")
+    progress = Recorder()
+    shop.build(progress=progress)
+    assert progress.compiled
+
+
+def test_an_entry_without_its_manifest_does_not_count(shop: Workshop) -> None:
+    shop.build()
+    (entry,) = shop.entries()
+    (entry / "manifest.json").write_text('{"format": 1, ')
+    assert list_kernels() == []
+    progress = Recorder()
+    shop.build(progress=progress)
+    assert any("vmlinux" in command for command in progress.commands)
+
+
+def test_an_entry_whose_objects_were_deleted_is_built_again(shop: Workshop) -> None:
+    shutil.rmtree(shop.build().build)
+    assert shop.build().linux.is_file()
+
+
+def test_a_patch_that_does_not_apply_is_named_with_its_file(shop: Workshop, tmp_path: Path) -> None:
+    patch = tmp_path / "0009-wrong.patch"
+    patch.write_text("--- a/COPYING\n+++ b/COPYING\n@@ -1 +1 @@\n-no such line\n+other\n")
+    with pytest.raises(PatchError, match=r"0009-wrong\.patch.*COPYING.*Hunk #1 FAILED"):
+        shop.build("zspage", None, patch)
+    assert shop.entries() == []
+    assert list(shop.cache.glob("trees/*-zspage-????????")) == []
+    shop.build("zspage")
+
+
+def test_an_unknown_design_is_refused_with_those_there_are(shop: Workshop) -> None:
+    with pytest.raises(PatchError, match=r"'zspgae'.*there is stock, zspage"):
+        shop.build("zspgae")
+
+
+def test_an_option_that_does_not_hold_is_named(shop: Workshop) -> None:
+    base = shop.kmod / "kernel" / "config" / "base.config"
+    base.write_text("CONFIG_BASE=y\nCONFIG_VANISHES=y\n")
+    with pytest.raises(ConfigError, match=r"CONFIG_VANISHES=y \(is n\)") as caught:
+        shop.build()
+    assert "CONFIG_BASE" not in str(caught.value)
+    assert shop.entries() == []
+
+
+@pytest.mark.parametrize("by_make", [True, False])
+def test_a_full_disk_is_told_as_such(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, by_make: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if by_make:
+        shop.spoil("\tgcc $(CC_FLAGS) -c", "\techo 'as: No space left on device'; exit 1\n\tgcc")
+    else:
+        monkeypatch.setattr("zstools.kernel.link_tree", full)
+    with pytest.raises(DiskFullError, match=r"no space left in the cache .*ZSFUZZ_CACHE"):
+        shop.build()
+    assert shop.entries() == []
+
+
+def test_a_compilers_error_is_shown(shop: Workshop) -> None:
+    source = shop.tree / "mm" / "zsmalloc.c"
+    source.write_text(source.read_text() + "not C at all\n")
+    with pytest.raises(CommandError, match=r"zsmalloc\.c:.*error:"):
+        shop.build("stock")
+    assert shop.entries() == []
+
+
+def test_a_kernel_without_a_needed_member_is_no_entry(shop: Workshop) -> None:
+    source = shop.tree / "mm" / "zsmalloc.c"
+    source.write_text(source.read_text().replace("freeobj;", "free_object;"))
+    with pytest.raises(LayoutError, match="freeobj"):
+        shop.build("stock")
+    assert shop.entries() == []
+
+
+def test_a_directory_that_is_no_kernel_tree_is_refused(shop: Workshop) -> None:
+    (shop.tree / "mm" / "zsmalloc.c").unlink()
+    with pytest.raises(SourceError, match=r"no.* kernel tree|not a kernel tree"):
+        shop.build()
+
+
+def test_the_module_alone_is_rebuilt_when_its_source_changes(shop: Workshop) -> None:
+    first = shop.build()
+    (shop.kmod / "wire.c").write_text("struct zsfuzz_op { long size; };\n")
+    progress = Recorder()
+    second = shop.build(progress=progress)
+    assert load_wire(second.wire).structs["zsfuzz_op"].size == 8
+    assert second.key == first.key
+    assert not any("vmlinux" in command for command in progress.commands)
+    assert first.module.is_file()
+
+
+def test_a_module_that_does_not_compile_leaves_the_kernel_whole(shop: Workshop) -> None:
+    wire = (shop.kmod / "wire.c").read_text()
+    (shop.kmod / "wire.c").write_text("not C\n")
+    with pytest.raises(CommandError, match=r"wire\.c"):
+        shop.build()
+    (shop.kmod / "wire.c").write_text(wire)
+    progress = Recorder()
+    shop.build(progress=progress)
+    assert not any("vmlinux" in command for command in progress.commands)
+
+
+def test_a_cache_that_cannot_be_made_is_named(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZSFUZZ_CACHE", str(shop.makefile / "cache"))
+    with pytest.raises(ZsToolsError, match="ZSFUZZ_CACHE"):
+        shop.build()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sources: the machine's own mirror is found, trees share files, and patches break the links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from toykernel import PATCH, write_tree
+
+from zstools.apt import Mirror, PrivateApt, find_mirror
+from zstools.errors import PatchError, SourceError
+from zstools.paths import series_dir
+from zstools.progress import Silent
+from zstools.series import apply_patches, find_patches, patches_hash, supported_versions
+from zstools.source import tree_version
+from zstools.tree import adopt_objects, import_tree, link_tree, source_files
+
+DEB822 = """\
+Types: deb deb-src
+# an old snapshot
+URIs: https://vendor.example/repository
+Suites: nodistro
+Components: main
+
+Types: deb
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/some.gpg
+"""
+
+
+def _apt(path: Path, name: str, content: str) -> Path:
+    (path / "sources.list.d").mkdir(exist_ok=True)
+    (path / name).write_text(content)
+    return path
+
+
+def test_the_mirror_and_keyring_of_deb822_sources_are_used(tmp_path: Path) -> None:
+    etc = _apt(tmp_path, "sources.list.d/debian.sources", DEB822)
+    assert find_mirror(etc) == Mirror(
+        "http://mirror.example/debian", "/usr/share/keyrings/some.gpg"
+    )
+
+
+def test_the_mirror_of_a_one_line_list_is_used(tmp_path: Path) -> None:
+    lines = (
+        "# deb http://not.example/debian trixie main\n"
+        "deb http://security.example/debian-security trixie-security main\n"
+        "deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian trixie main contrib\n"
+    )
+    etc = _apt(tmp_path, "sources.list", lines)
+    assert find_mirror(etc) == Mirror("http://mirror.example/debian", "/k.gpg")
+
+
+@pytest.mark.parametrize("content", ["", "deb http://vendor.example/x nodistro main\n"])
+def test_a_machine_without_debian_mirror_is_told_what_else_there_is(
+    tmp_path: Path, content: str
+) -> None:
+    etc = _apt(tmp_path, "sources.list", content)
+    with pytest.raises(SourceError, match="--linux DIR"):
+        find_mirror(etc)
+
+
+def test_apt_is_kept_in_its_own_directory(tmp_path: Path) -> None:
+    PrivateApt(tmp_path, Mirror("http://mirror.example/debian", "/k.gpg"), Silent())
+    config = (tmp_path / "apt.conf").read_text()
+    values = [line.split('"')[1] for line in config.splitlines() if '"/' in line]
+    assert all(v == "/dev/null" or v.startswith(str(tmp_path)) for v in values)
+    assert "Dir::State" in config
+
+
+def test_linked_trees_share_files_until_a_patch_changes_one(tmp_path: Path) -> None:
+    source = write_tree(tmp_path / "a")
+    before = (source / "mm" / "zsmalloc.c").read_text()
+    (tmp_path / "zspage.patch").write_text(PATCH)
+    link_tree(source, tmp_path / "b")
+    apply_patches(tmp_path / "b", [tmp_path / "zspage.patch"])
+    assert (tmp_path / "b" / "COPYING").samefile(source / "COPYING")
+    assert "#define ZSPAGE" in (tmp_path / "b" / "mm" / "zsmalloc.c").read_text()
+    assert (source / "mm" / "zsmalloc.c").read_text() == before
+
+
+def test_a_patch_with_other_context_is_not_forced(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "a")
+    (tmp_path / "fuzzy.patch").write_text(PATCH.replace(" struct obj_cgroup;", " struct other;"))
+    with pytest.raises(PatchError, match=r"fuzzy\.patch does not apply to mm/zsmalloc\.c"):
+        apply_patches(tree, [tmp_path / "fuzzy.patch"])
+
+
+def test_a_file_that_is_no_patch_is_named(tmp_path: Path) -> None:
+    (tmp_path / "odd.patch").write_text("hello\n")
+    with pytest.raises(PatchError, match=r"odd\.patch"):
+        apply_patches(write_tree(tmp_path / "a"), [tmp_path / "odd.patch"])
+
+
+def test_built_files_in_a_users_tree_are_no_source(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "a")
+    built = [
+        ".config",
+        "vmlinux",
+        "mm/zsmalloc.o",
+        "mm/.zsmalloc.o.cmd",
+        "include/config/auto.conf",
+    ]
+    built += ["include/generated/autoconf.h", ".git/HEAD", "build-plain/vmlinux"]
+    for name in built:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    found = sorted(p.as_posix() for p in source_files(tree))
+    assert found == ["COPYING", "Makefile", "mm/zsmalloc.c"]
+
+
+def test_a_second_import_shares_what_did_not_change(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "mine")
+    import_tree(tree, tmp_path / "one", None)
+    (tree / "COPYING").write_text("something quite different\n")
+    import_tree(tree, tmp_path / "two", tmp_path / "one")
+    assert (tmp_path / "two" / "Makefile").samefile(tmp_path / "one" / "Makefile")
+    assert not (tmp_path / "one" / "Makefile").samefile(tree / "Makefile")
+    assert (tmp_path / "two" / "COPYING").read_text() == "something quite different\n"
+    assert (tmp_path / "one" / "COPYING").read_text() == "as you like\n"
+
+
+def test_adopted_objects_are_older_than_sources_that_differ(tmp_path: Path) -> None:
+    one, two = write_tree(tmp_path / "one"), tmp_path / "two"
+    link_tree(one, two)
+    (two / "mm" / "zsmalloc.c").unlink()
+    (two / "mm" / "zsmalloc.c").write_text("int other;\n")
+    (one / "build-plain").mkdir()
+    (one / "build-plain" / "zsmalloc.o").touch()
+    adopt_objects(one / "build-plain", two / "build-plain")
+    object_time = (two / "build-plain" / "zsmalloc.o").stat().st_mtime_ns
+    assert (two / "mm" / "zsmalloc.c").stat().st_mtime_ns > object_time
+    assert (two / "COPYING").stat().st_mtime_ns < object_time
+
+
+@pytest.mark.parametrize("version", supported_versions(series_dir()))
+def test_every_series_in_the_repository_is_found_in_order(version: str) -> None:
+    assert find_patches(series_dir(), version, "stock") == ()
+    found = find_patches(series_dir(), version, "zspage")
+    folders = [path.parent.name for path in found]
+    assert folders == sorted(folders)
+    assert {"common", "zspage"} == set(folders)
+
+
+def test_newer_versions_come_first(tmp_path: Path) -> None:
+    for name in ("7.9", "7.10", "7.2"):
+        (tmp_path / name).mkdir()
+    assert supported_versions(tmp_path) == ["7.10", "7.9", "7.2"]
+
+
+def test_the_hash_of_a_series_depends_on_its_order(tmp_path: Path) -> None:
+    paths = [tmp_path / "1", tmp_path / "2"]
+    for path in paths:
+        path.write_text(path.name)
+    assert patches_hash(paths) != patches_hash(reversed(paths))
+
+
+def test_the_version_of_a_tree_is_read_from_its_makefile(tmp_path: Path) -> None:
+    assert tree_version(write_tree(tmp_path / "a")) == "7.2.99"
+
+
+def test_an_unreadable_tree_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=f"{tmp_path}/nothing"):
+        tree_version(tmp_path / "nothing")

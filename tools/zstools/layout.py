@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Read the private facts of mm/zsmalloc.c from a built kernel: offsets, prototypes, addresses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from zstools.coverage import Coverage, read_coverage
+from zstools.dwarf import Member, Struct, Unit, find_unit, open_elf
+from zstools.errors import LayoutError
+
+SOURCE = "mm/zsmalloc.c"
+ANCHOR = "zs_malloc"  # exported, so the module can add differences to its address
+
+# As enum zsfuzz_design in kmod/zsfuzz_abi.h.
+DESIGNS = ("stock", "zspage", "zpdesc")
+
+# Structure: the members without which the module cannot work.
+REQUIRED = {
+    "zs_pool": "name size_class pages_allocated stats lock compaction_in_progress",
+    "size_class": "lock fullness_list size objs_per_zspage pages_per_zspage index stats",
+    "zspage": "huge fullness class magic inuse freeobj first_zpdesc list pool zsl",
+    "zspage_lock": "lock cnt",
+    "zpdesc": "next handle zspage first_obj_offset",
+    "zs_size_stat": "objs",
+    "zs_pool_stats": "pages_compacted",
+    "page": "",
+}
+# Of these only the named members are of use.
+ONLY = {"page": ("memcg_data",)}
+ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
+PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
+# Each is left out where the kernel does not have it.  The first three are exported: the module
+# compares their distances with those it was built with, and so knows another kernel.
+SYMBOLS = (
+    "zs_create_pool",
+    "zs_free",
+    "zs_compact",
+    "zsmalloc_mops",
+    "mem_cgroup_flush_stats",
+    "css_rstat_flush",
+    "memcg_page_state",
+    "drain_all_stock",
+    "handle_cachep",
+    "zspage_cachep",
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the module and Python must know of one built kernel; offsets and sizes in bytes."""
+
+    design: str
+    build_id: bytes
+    structs: dict[str, Struct]
+    enumerators: dict[str, int]
+    arguments: dict[str, int]
+    size_classes: int
+    anchor: int  # address of zs_malloc()
+    symbols: dict[str, int]  # addresses minus @anchor
+    coverage: Coverage
+
+    def to_json(self) -> str:
+        """Render for layout.json; sites are addresses after the call, as KCOV records them."""
+        facts = {**asdict(self), "build_id": self.build_id.hex()}
+        return json.dumps(facts, indent=1, sort_keys=True)
+
+
+def read_layout(vmlinux: Path) -> Layout:
+    """Read the layout of a kernel built with DWARF; raise LayoutError naming what is missing."""
+    with open_elf(vmlinux) as elf:
+        return _read(elf, vmlinux)
+
+
+def _read(elf: ELFFile, vmlinux: Path) -> Layout:
+    unit = find_unit(elf, SOURCE)
+    structs = {name: _required_struct(unit, name) for name in REQUIRED}
+    structs, design = _find_owners(structs)
+    addresses = symbol_addresses(elf)
+    if ANCHOR not in addresses:
+        raise LayoutError(f"{vmlinux} has no symbol {ANCHOR}: set CONFIG_ZSMALLOC=y")
+    anchor = addresses[ANCHOR]
+    return Layout(
+        design=design,
+        build_id=build_id(elf),
+        structs=structs,
+        enumerators=_enumerators(unit),
+        arguments=_arguments(unit),
+        size_classes=_size_classes(structs["zs_pool"]),
+        anchor=anchor,
+        symbols={n: addresses[n] - anchor for n in SYMBOLS if n in addresses},
+        coverage=read_coverage(elf, unit, vmlinux),
+    )
+
+
+def _required_struct(unit: Unit, name: str) -> Struct:
+    found = unit.struct(name)
+    if found is None:
+        raise LayoutError(f"{unit.name} has no struct {name}: this zsmalloc is not supported")
+    missing = [m for m in REQUIRED[name].split() if found.find(m) is None]
+    if missing:
+        raise LayoutError(
+            f"struct {name} has no {', '.join(missing)}: this zsmalloc is not supported"
+        )
+    if name in ONLY:
+        return replace(found, members=tuple(m for m in found.members if m.name in ONLY[name]))
+    return found
+
+
+def _find_owners(structs: dict[str, Struct]) -> tuple[dict[str, Struct], str]:
+    """Find where the owner array hangs; it is called `objcgs` whatever the kernel calls it."""
+    for name in ("zspage", "zpdesc"):
+        member = _owner_member(structs, name)
+        if member is not None:
+            others = tuple(m for m in structs[name].members if m is not member)
+            renamed = replace(structs[name], members=(*others, replace(member, name="objcgs")))
+            return {**structs, name: renamed}, name
+    return structs, "stock"
+
+
+def _owner_member(structs: dict[str, Struct], name: str) -> Member | None:
+    memcg_data = structs["page"].find("memcg_data")
+    for member in structs[name].members:
+        if member.type == "struct obj_cgroup **":
+            return member
+        overlays = memcg_data is not None and member.offset == memcg_data.offset
+        if name == "zpdesc" and overlays and member.size == 8:
+            return member
+    return None
+
+
+def _enumerators(unit: Unit) -> dict[str, int]:
+    found = unit.enumerators()
+    missing = [n for n in ENUMERATORS if n not in found]
+    if missing:
+        raise LayoutError(f"{unit.name} has no enumerator {', '.join(missing)}")
+    return {n: found[n] for n in ENUMERATORS}
+
+
+def _arguments(unit: Unit) -> dict[str, int]:
+    counts = {}
+    for name in PROTOTYPES:
+        count = unit.argument_count(name)
+        if count is None:
+            raise LayoutError(f"{unit.name} has no function {name}()")
+        counts[name] = count
+    return counts
+
+
+def _size_classes(pool: Struct) -> int:
+    member = pool.find("size_class")
+    if member is None or not member.count:
+        raise LayoutError("zs_pool.size_class is not an array: this zsmalloc is not supported")
+    return member.count
+
+
+def symbol_addresses(elf: ELFFile) -> dict[str, int]:
+    """Return the address of each symbol; of a name that is there twice, the first."""
+    table: Any = elf.get_section_by_name(".symtab")
+    if table is None:
+        raise LayoutError("the kernel is stripped: keep its symbol table")
+    found: dict[str, int] = {}
+    for symbol in table.iter_symbols():
+        if symbol["st_shndx"] != "SHN_UNDEF":
+            found.setdefault(symbol.name, symbol["st_value"])
+    return found
+
+
+def build_id(elf: ELFFile) -> bytes:
+    """Return the GNU build id; raise LayoutError if there is none."""
+    sections: Any = elf.iter_sections("SHT_NOTE")
+    for note in (note for section in sections for note in section.iter_notes()):
+        if note["n_type"] == "NT_GNU_BUILD_ID":
+            return bytes.fromhex(note["n_desc"])
+    raise LayoutError("the kernel has no build id: do not strip .notes")

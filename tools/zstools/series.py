@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the patch series of a design and apply patches to a tree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from zstools.command import run
+from zstools.errors import CommandError, PatchError
+from zstools.progress import BuildProgress
+
+STOCK = "stock"
+_COMMON = "common"
+
+
+def supported_versions(series: Path) -> list[str]:
+    """Return the versions that have patches, newest first: `7.2` is a directory of that name."""
+    found = [d.name for d in series.iterdir() if d.is_dir()] if series.is_dir() else []
+    return sorted(found, key=lambda v: [int(n) for n in v.split(".")], reverse=True)
+
+
+def designs(series: Path, version: str) -> list[str]:
+    """Return the designs that exist for a version; stock always does."""
+    base = series / version
+    found = [d.name for d in base.iterdir() if d.is_dir()] if base.is_dir() else []
+    return [STOCK, *sorted(set(found) - {_COMMON})]
+
+
+def find_patches(series: Path, version: str, design: str) -> tuple[Path, ...]:
+    """Return the patches of a design in order: common ones first; none for stock."""
+    if design == STOCK:
+        return ()
+    known = designs(series, version)
+    if design not in known:
+        have = ", ".join(known)
+        raise PatchError(f"no series of design {design!r} for Linux {version}: there is {have}")
+    folders = [series / version / _COMMON, series / version / design]
+    return tuple(p for folder in folders for p in sorted(folder.glob("*.patch")))
+
+
+def patches_hash(patches: Iterable[Path]) -> str:
+    """Return a hash of the patches' contents and order."""
+    total = hashlib.sha256()
+    for path in patches:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise PatchError(f"cannot read patch {path}: {error.strerror}") from error
+        total.update(hashlib.sha256(content).digest())
+    return total.hexdigest()[:16]
+
+
+def apply_patches(
+    tree: Path, patches: Sequence[Path], progress: BuildProgress | None = None
+) -> None:
+    """Apply patches exactly, without fuzz; patch(1) replaces files, so hard links stay whole."""
+    for path in patches:
+        command = ["patch", "-p1", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
+        command += ["--reject-file=-", "--directory", str(tree), "--input", str(path.resolve())]
+        try:
+            run(command, progress=progress)
+        except CommandError as error:
+            raise PatchError(_explain(path, str(error), tree)) from error
+
+
+def _explain(path: Path, output: str, tree: Path) -> str:
+    lines = output.splitlines()
+    files = [ln.removeprefix("patching file ") for ln in lines if ln.startswith("patching file")]
+    hunks = [ln.strip() for ln in lines if "FAILED" in ln or "malformed" in ln or "find file" in ln]
+    where = f" to {files[-1]}" if files else ""
+    why = "; ".join(hunks) or lines[-1]
+    return f"{path.name} does not apply{where} ({why}): rebase it on the source in {tree.name}"

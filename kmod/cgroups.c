@@ -37,12 +37,13 @@ static struct obj_cgroup *objcg_of(struct mem_cgroup *memcg)
 	return objcg;
 }
 
-int zsf_cgroups_init(void)
+void zsf_cgroups_init(void)
 {
+	if (mem_cgroup_disabled())
+		return;
 	zsf_cgroups[0].memcg = root_mem_cgroup;
 	zsf_cgroups[0].objcg = objcg_of(root_mem_cgroup);
 	zsf_cgroups[0].live = true;
-	return 0;
 }
 
 /* The memory cgroup of a directory; its user must not remove it meanwhile. */
@@ -85,40 +86,6 @@ static unsigned int number_of(struct mem_cgroup *memcg)
 	return ZSFUZZ_CGROUPS;
 }
 
-int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
-{
-	struct zsf_cgroup *cg;
-	struct mem_cgroup *memcg;
-	unsigned int parent;
-
-	if (req->number != ~0u && (req->number == 0 || req->number >= ZSFUZZ_CGROUPS))
-		return -EINVAL;
-	if (req->fd < 0) {
-		if (req->number == ~0u)
-			zsf_cgroups_forget();
-		else
-			zsf_cgroup_retire(req->number);
-		return 0;
-	}
-	memcg = memcg_of_fd(req->fd);
-	if (IS_ERR(memcg))
-		return PTR_ERR(memcg);
-	if (req->number == ~0u) {
-		base = memcg;
-		return 0;
-	}
-	cg = &zsf_cgroups[req->number];
-	if (cg->live)
-		return -EEXIST;
-	cg->memcg = memcg;
-	cg->objcg = objcg_of(memcg);
-	forget_retired(cg->objcg);
-	parent = number_of(parent_mem_cgroup(memcg));
-	cg->parent = parent < ZSFUZZ_CGROUPS ? parent : req->number;
-	cg->live = true;
-	return 0;
-}
-
 /* c<number> was removed; objects may still carry its obj_cgroup. */
 void zsf_cgroup_retire(unsigned int number)
 {
@@ -138,7 +105,7 @@ void zsf_cgroup_retire(unsigned int number)
 }
 
 /* The whole tree is gone, and nothing is charged to it any more. */
-void zsf_cgroups_forget(void)
+static void forget_all(void)
 {
 	unsigned int i;
 
@@ -146,6 +113,42 @@ void zsf_cgroups_forget(void)
 		zsf_cgroup_retire(i);
 	nr_retired = 0;
 	base = NULL;
+}
+
+int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
+{
+	struct zsf_cgroup *cg;
+	struct mem_cgroup *memcg;
+	unsigned int parent;
+
+	if (req->number != ~0u && (req->number == 0 || req->number >= ZSFUZZ_CGROUPS))
+		return -EINVAL;
+	if (req->fd < 0) {
+		if (req->number == ~0u)
+			forget_all();
+		else
+			zsf_cgroup_retire(req->number);
+		return 0;
+	}
+	memcg = memcg_of_fd(req->fd);
+	if (IS_ERR(memcg))
+		return PTR_ERR(memcg);
+	if (req->number == ~0u) {
+		base = memcg;
+		return 0;
+	}
+	cg = &zsf_cgroups[req->number];
+	if (cg->live)
+		return -EEXIST;
+	cg->memcg = memcg;
+	cg->objcg = objcg_of(memcg);
+	if (!cg->objcg)
+		return -ENODEV;		/* on its way out */
+	forget_retired(cg->objcg);
+	parent = number_of(parent_mem_cgroup(memcg));
+	cg->parent = parent < ZSFUZZ_CGROUPS ? parent : req->number;
+	cg->live = true;
+	return 0;
 }
 
 bool zsf_cgroup_has_child(unsigned int number)
@@ -228,23 +231,26 @@ u32 zsf_cgroups_left(u32 *zswapped)
 u32 zsf_cgroups_orphans(void)
 {
 	struct list_head *pos;
+	unsigned long flags;
 	u32 orphans = 0;
 	int nid;
 
 #ifdef ZSL_SYM_drain_all_stock
 	((drain_all_stock_fn)ZSL_SYMBOL(drain_all_stock))(root_mem_cgroup);
 #endif
+	/* objcg_lock cannot be had; on one CPU this keeps obj_cgroup_release() out. */
+	local_irq_save(flags);
 	for_each_online_node(nid)
 		list_for_each(pos, &root_mem_cgroup->nodeinfo[nid]->objcg_list)
 			orphans++;
+	local_irq_restore(flags);
 	return orphans;
 }
 
 #else /* !CONFIG_MEMCG */
 
-int zsf_cgroups_init(void)
+void zsf_cgroups_init(void)
 {
-	return 0;
 }
 
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
@@ -253,10 +259,6 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 }
 
 void zsf_cgroup_retire(unsigned int number)
-{
-}
-
-void zsf_cgroups_forget(void)
 {
 }
 

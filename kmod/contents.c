@@ -38,8 +38,8 @@ const void *zsf_pattern(unsigned int pattern)
 	return patterns + (pattern % ZSFUZZ_PATTERNS) * PAGE_SIZE;
 }
 
-/* The pattern that @data begins with; patterns share a first byte at most. */
-u8 zsf_pattern_find(const void *data, size_t length, u8 first_try)
+/* The pattern that @data is the beginning of. */
+static u8 pattern_find(const void *data, size_t length, u8 first_try)
 {
 	u8 p;
 
@@ -68,7 +68,7 @@ static u8 contents_sg(struct zsf_session *s, struct zs_pool *zs, struct zsf_obje
 	zs_obj_read_sg_end(zs, o->handle);
 	if (at != o->length)
 		return ZSFUZZ_NONE8;
-	return zsf_pattern_find(s->copy, o->length, o->pattern);
+	return pattern_find(s->copy, o->length, o->pattern);
 }
 
 /* Reads object @o as its users do, and says which pattern is in it. */
@@ -83,7 +83,7 @@ u8 zsf_object_contents(struct zsf_session *s, struct zsf_object *o, bool sg)
 	if (sg)
 		return contents_sg(s, zs, o);
 	data = zs_obj_read_begin(zs, o->handle, o->length, s->copy);
-	found = zsf_pattern_find(data, o->length, o->pattern);
+	found = pattern_find(data, o->length, o->pattern);
 	zs_obj_read_end(zs, o->handle, o->length, data);
 	return found;
 }

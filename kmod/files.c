@@ -160,15 +160,10 @@ static ssize_t exec_write(struct file *file, const char __user *from, size_t cou
 
 static int exec_finish(struct user_file *u)
 {
-	u8 *start = u->out.pos;
-
+	if (u->out.pos != u->buffer)
+		return -ENOBUFS;	/* read what is there first */
 	zsf_snapshot(u->session, &u->out);
 	zsf_snapshot_end(u->session, &u->out);
-	if (u->out.full) {
-		u->out.full = false;
-		u->out.pos = start;
-		return -ENOBUFS;
-	}
 	return zsf_session_reset(u->session);
 }
 
@@ -252,7 +247,7 @@ static int parse_line(char *line, struct zsfuzz_op *op)
 	return zsf_op_check(op);
 }
 
-static void put_text(struct user_file *u, const struct zsfuzz_op *op,
+static int put_text(struct user_file *u, const struct zsfuzz_op *op,
 		     const struct zsfuzz_result *res)
 {
 	char text[160];
@@ -265,8 +260,12 @@ static void put_text(struct user_file *u, const struct zsfuzz_op *op,
 		      (s8)res->index, (s8)res->owner, (s8)res->group, res->inuse,
 		      res->tags, (s16)res->value, (s16)res->faults);
 	to = zsf_out(&u->out, n);
-	if (to)
-		memcpy(to, text, n);
+	if (!to) {
+		u->out.full = false;
+		return -ENOBUFS;	/* read what is there first */
+	}
+	memcpy(to, text, n);
+	return 0;
 }
 
 static int ops_run(struct user_file *u, char *text)
@@ -284,7 +283,9 @@ static int ops_run(struct user_file *u, char *text)
 		if (ret)
 			return ret;
 		user_run(u, &op, &res);
-		put_text(u, &op, &res);
+		ret = put_text(u, &op, &res);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -314,12 +315,10 @@ static const struct file_operations ops_fops = {
 	.release	= user_release,
 	.read		= user_read,
 	.write		= ops_write,
-	.unlocked_ioctl	= user_ioctl,
 };
 
-int zsf_files_init(struct dentry *root)
+void zsf_files_init(struct dentry *root)
 {
 	debugfs_create_file("exec", 0600, root, NULL, &exec_fops);
 	debugfs_create_file("ops", 0600, root, NULL, &ops_fops);
-	return 0;
 }

@@ -6,6 +6,8 @@
  * objects at will, break allocations on purpose and look at private
  * structures.  Never load it on a machine that matters.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/debugfs.h>
 #include <linux/module.h>
 
@@ -27,7 +29,7 @@ u32 zsf_features(void)
 
 	if (ZSL_ZS_OBJ_WRITE_ARGS > 4)
 		features |= ZSFUZZ_HAS_OWNERS;
-	if (IS_ENABLED(CONFIG_MEMCG))
+	if (!mem_cgroup_disabled())
 		features |= ZSFUZZ_HAS_MEMCG;
 	if (IS_ENABLED(CONFIG_COMPACTION))
 		features |= ZSFUZZ_HAS_MIGRATION;
@@ -53,30 +55,29 @@ static void zsf_exit(void)
 	zsf_patterns_exit();
 }
 
-static int zsf_init(void)
+static int __init zsf_init(void)
 {
 	int ret;
 
 	if (!layout_is_of_this_kernel()) {
-		pr_err("zsfuzz: built for another kernel; build it again against this one\n");
+		pr_err("built for another kernel; build it again against this one\n");
 		return -ENOEXEC;
 	}
 	ret = zsl_calibrate();
 	if (ret) {
-		pr_err("zsfuzz: zsmalloc's objects are not laid out as expected (%d)\n", ret);
+		pr_err("zsmalloc's objects are not laid out as expected (%d)\n", ret);
 		return ret;
 	}
 	zsf_cover_init();
+	zsf_cgroups_init();
 	root = debugfs_create_dir("zsfuzz", NULL);
 	ret = zsf_patterns_init();
 	if (!ret)
-		ret = zsf_cgroups_init();
-	if (!ret)
 		ret = zsf_ring_init(root);
-	if (!ret)
-		ret = zsf_files_init(root);
 	if (ret)
 		zsf_exit();
+	else
+		zsf_files_init(root);
 	return ret;
 }
 

@@ -10,7 +10,7 @@
 #include "zsfuzz.h"
 #include "zsl.h"
 
-/* As zswap asks for memory: no reclaim, any page. */
+/* As zswap asks for memory: without direct reclaim, from any zone. */
 #define ZSF_GFP	(__GFP_KSWAPD_RECLAIM | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE)
 
 static void result_init(struct zsfuzz_result *res)
@@ -37,7 +37,7 @@ struct place {
 static struct place locate(struct zsf_session *s, const struct zsf_object *o)
 {
 	unsigned long obj = zsl_handle_obj(o->handle);
-	void *zspage = zsl_page_zspage(zsl_obj_page(obj));
+	void *zspage = zsl_handle_zspage(o->handle);
 
 	return (struct place) {
 		.zspage	= zspage,
@@ -299,7 +299,8 @@ static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_r
 	get_page(page);
 	if (!trylock_page(page))
 		goto out_put;
-	if (!mops->isolate_page(page, ISOLATE_UNEVICTABLE)) {
+	if (PageMovableOpsIsolated(page) ||
+	    !mops->isolate_page(page, ISOLATE_UNEVICTABLE)) {
 		ret = -EBUSY;
 		goto out_unlock;
 	}
@@ -383,21 +384,12 @@ static int op_read_lock(struct zsf_session *s, const struct zsfuzz_op *op,
 			struct zsfuzz_result *res)
 {
 	struct zsf_object *o = &s->objects[op->object];
-	struct place at;
-	spinlock_t *lock;
-	char *zsl;
 
 	if (!o->live)
 		return -ENOENT;
 	if (o->read_locked)
 		return -EBUSY;
-	/* zspage_read_lock(), but without lockdep: the reader is another task. */
-	at = locate(s, o);
-	zsl = (char *)at.zspage + ZSL_OFF_zspage_zsl;
-	lock = (spinlock_t *)(zsl + ZSL_OFF_zspage_lock_lock);
-	spin_lock(lock);
-	(*(int *)(zsl + ZSL_OFF_zspage_lock_cnt))++;
-	spin_unlock(lock);
+	zsl_zspage_readers(zsl_handle_zspage(o->handle), 1);
 	o->read_locked = true;
 	s->pools[o->pool].held++;
 	describe(s, o, res);

@@ -4,6 +4,7 @@
  * one blocking ioctl of the agent.  What has to be done in user space (cgroup
  * directories) goes back to the agent, which then calls again.
  */
+#include <linux/debug_locks.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -22,6 +23,13 @@
 #define COMPARE_BYTES	SZ_64K
 #define PROGRAM_BYTES	SZ_512K
 #define IDLE_POLLS	(1u << 17)
+
+#define COUNTERS_AT	SZ_4K
+#define HITS_AT		(COUNTERS_AT + COUNTER_BYTES)
+#define COMPARES_AT	(HITS_AT + HIT_BYTES)
+#define MAX_COMPARES	(COMPARE_BYTES / sizeof(struct zsfuzz_compare))
+#define PROGRAMS_AT	(COMPARES_AT + COMPARE_BYTES)
+#define RESULTS_AT	(PROGRAMS_AT + PROGRAM_BYTES)
 
 /* How far the current request has come. */
 struct ring_run {
@@ -43,6 +51,7 @@ static struct zsfuzz_ring *ring;
 static struct zsf_session *session;
 static struct ring_run run;
 static u32 seen;				/* last request taken up */
+static DEFINE_MUTEX(serve_lock);
 static atomic_t ring_open_count = ATOMIC_INIT(0);
 
 static void *ring_at(u32 offset)
@@ -61,7 +70,7 @@ static const struct zsfuzz_op *run_ops(void)
 static int program_check(void)
 {
 	const struct zsfuzz_program_header *head = (const void *)run.in;
-	const u8 *end = ring_at(ring->program_offset + PROGRAM_BYTES);
+	const u8 *end = ring_at(PROGRAMS_AT + PROGRAM_BYTES);
 	const struct zsfuzz_op *op = run_ops();
 	u32 i;
 
@@ -137,10 +146,10 @@ static void run_begin(void)
 		.active	  = true,
 		.programs = READ_ONCE(ring->programs),
 		.flags	  = READ_ONCE(ring->flags),
-		.in	  = ring_at(ring->program_offset),
+		.in	  = ring_at(PROGRAMS_AT),
 		.out	  = {
-			.pos = ring_at(ring->result_offset),
-			.end = ring_at(ring->result_offset + ring->result_size),
+			.pos = ring_at(RESULTS_AT),
+			.end = ring_at(RING_BYTES),
 		},
 	};
 	ring->done = 0;
@@ -148,49 +157,78 @@ static void run_begin(void)
 	ring->orphans = 0;
 }
 
-/* Asks the agent for a fresh tree when the program changed it. */
+/* Asks the agent for a fresh tree when a program changed it. */
 static bool tree_needs_rebuild(void)
 {
 	if (!session->tree_changed)
 		return false;
-	run.call.action = ZSFUZZ_AGENT_AUDIT;
+	run.call = (struct zsf_call) { .action = ZSFUZZ_AGENT_AUDIT };
 	return true;
+}
+
+/* The operations alone are traced, not what sets up before and clears up after. */
+static int program_ops_traced(void)
+{
+	int ret;
+
+	zsf_cover_start(run.flags);
+	ret = program_ops();
+	if (run.flags & ZSFUZZ_RUN_COMPARES)
+		ring->compares += zsf_cover_compares((struct zsfuzz_compare *)
+						     ring_at(COMPARES_AT) + ring->compares,
+						     MAX_COMPARES - ring->compares);
+	else if (run.flags & ZSFUZZ_RUN_COVER)
+		zsf_cover_fold(ring_at(COUNTERS_AT), ring_at(HITS_AT));
+	return ret;
 }
 
 /* Returns 1 if the agent has to act, otherwise the request is answered. */
 static int run_programs(void)
 {
-	bool resumed = run.op || run.waiting;
+	bool resumed = run.waiting;
 	int ret = 0;
 
 	run.waiting = NULL;
 	while (run.program < run.programs) {
+		if (!resumed && tree_needs_rebuild())
+			return 1;
 		if (!resumed)
 			ret = program_begin();
 		resumed = false;
 		if (!ret)
-			ret = program_ops();
+			ret = program_ops_traced();
 		if (!ret)
 			ret = program_end();
 		if (ret)
 			return ret;
-		run.op = 0;
-		if (tree_needs_rebuild())
-			return 1;
 		cond_resched();
 	}
-	return 0;
+	return tree_needs_rebuild();
+}
+
+static u32 complaints(void)
+{
+	u32 found = test_taint(TAINT_WARN) | test_taint(TAINT_DIE) << 1 |
+		    test_taint(TAINT_BAD_PAGE) << 2;
+
+#ifdef CONFIG_LOCKDEP
+	found |= !debug_locks << 3;
+#endif
+	return found;
 }
 
 static void answer(int status)
 {
 	ring->status = status;
-	ring->result_bytes = run.out.pos - (u8 *)ring_at(ring->result_offset);
-	if (status && session)
+	ring->result_bytes = run.out.pos - (u8 *)ring_at(RESULTS_AT);
+	if (status) {
+		mutex_lock(&zsf_lock);
 		zsf_session_drain(session);
-	ring->taint = test_taint(TAINT_WARN) | test_taint(TAINT_DIE) << 1 |
-		      test_taint(TAINT_BAD_PAGE) << 2;
+		mutex_unlock(&zsf_lock);
+	}
+	ring->taint = complaints();
 	run.active = false;
+	/* Pairs with the host's reading of the reply before the results. */
 	smp_store_release(&ring->reply, seen);
 }
 
@@ -201,38 +239,33 @@ static int run_request(void)
 	if (run.programs > ZSFUZZ_MAX_PROGRAMS)
 		return -E2BIG;
 	mutex_lock(&zsf_lock);
-	zsf_cover_start(run.flags);
 	ret = run_programs();
-	if (run.flags & ZSFUZZ_RUN_COMPARES)
-		ring->compares = zsf_cover_compares(ring_at(ring->compare_offset),
-						    ring->compare_max);
-	else if (run.flags & ZSFUZZ_RUN_COVER)
-		zsf_cover_fold(ring_at(ring->counter_offset), ring_at(ring->hit_offset));
 	mutex_unlock(&zsf_lock);
 	return ret;
 }
 
 /* ---- the agent's side --------------------------------------------------- */
 
-static int agent_action(const struct zsf_call *call, struct zsfuzz_agent_request *req)
+static void ask_agent(struct zsfuzz_agent_request *req, bool thorough)
 {
 	*req = (struct zsfuzz_agent_request) {
-		.action	= call->action,
-		.cgroup	= call->cgroup,
-		.parent	= call->parent,
+		.action	  = run.call.action,
+		.cgroup	  = run.call.cgroup,
+		.parent	  = run.call.parent,
+		.thorough = thorough,
 	};
-	return 0;
 }
 
 /* Takes what the agent did since the last call. */
 static void agent_answer(const struct zsfuzz_agent_request *req)
 {
-	if (req->action == ZSFUZZ_AGENT_AUDIT) {
+	if (run.call.action == ZSFUZZ_AGENT_AUDIT) {
 		ring->orphans = req->value;
 		session->tree_changed = false;
 	} else if (run.waiting) {
 		zsf_op_finish(session, &run.call, req->result, run.waiting);
 	}
+	run.call.action = ZSFUZZ_AGENT_NONE;
 }
 
 /*
@@ -243,6 +276,7 @@ static int wait_for_request(void)
 {
 	u32 polls = 0;
 
+	/* Pairs with the host's writing of the request number after the request. */
 	while (smp_load_acquire(&ring->request) == seen) {
 		if (signal_pending(current))
 			return -EINTR;
@@ -273,7 +307,7 @@ static int serve(struct zsfuzz_agent_request *req)
 {
 	int ret;
 
-	if (req->action)
+	if (run.active && run.call.action)
 		agent_answer(req);
 	for (;;) {
 		if (!run.active) {
@@ -287,7 +321,8 @@ static int serve(struct zsfuzz_agent_request *req)
 			case ZSFUZZ_CMD_AUDIT:
 				run.programs = 0;
 				run.call.action = ZSFUZZ_AGENT_AUDIT;
-				return agent_action(&run.call, req);
+				ask_agent(req, true);
+				return 0;
 			case ZSFUZZ_CMD_TRIP:
 				trip();
 				answer(0);
@@ -302,8 +337,10 @@ static int serve(struct zsfuzz_agent_request *req)
 			}
 		}
 		ret = run_request();
-		if (ret == 1)
-			return agent_action(&run.call, req);
+		if (ret == 1) {
+			ask_agent(req, false);
+			return 0;
+		}
 		answer(ret);
 	}
 }
@@ -317,12 +354,17 @@ static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case ZSFUZZ_IOC_ORPHANS:
+		mutex_lock(&zsf_lock);
 		orphans = zsf_cgroups_orphans();
+		mutex_unlock(&zsf_lock);
 		return put_user(orphans, (u32 __user *)arg);
 	case ZSFUZZ_IOC_SERVE:
 		if (copy_from_user(&req, (void __user *)arg, sizeof(req)))
 			return -EFAULT;
+		if (!mutex_trylock(&serve_lock))
+			return -EBUSY;
 		ret = serve(&req);
+		mutex_unlock(&serve_lock);
 		if (!ret && copy_to_user((void __user *)arg, &req, sizeof(req)))
 			return -EFAULT;
 		return ret;
@@ -341,12 +383,14 @@ static int ring_open(struct inode *inode, struct file *file)
 {
 	if (atomic_cmpxchg(&ring_open_count, 0, 1))
 		return -EBUSY;
+	mutex_lock(&zsf_lock);
 	session = zsf_session_create();
+	mutex_unlock(&zsf_lock);
 	if (!session) {
 		atomic_set(&ring_open_count, 0);
 		return -ENOMEM;
 	}
-	run.active = false;
+	run = (struct ring_run) { };
 	return 0;
 }
 
@@ -378,15 +422,15 @@ static void ring_describe(void)
 	ring->page_size = PAGE_SIZE;
 	ring->chain_size = CONFIG_ZSMALLOC_CHAIN_SIZE;
 	ring->min_alloc_size = zsl_min_alloc_size;
-	ring->counter_offset = SZ_4K;
+	ring->counter_offset = COUNTERS_AT;
 	ring->counter_count = zsf_cover_sites();
-	ring->hit_offset = ring->counter_offset + COUNTER_BYTES;
-	ring->compare_offset = ring->hit_offset + HIT_BYTES;
-	ring->compare_max = COMPARE_BYTES / sizeof(struct zsfuzz_compare);
-	ring->program_offset = ring->compare_offset + COMPARE_BYTES;
+	ring->hit_offset = HITS_AT;
+	ring->compare_offset = COMPARES_AT;
+	ring->compare_max = MAX_COMPARES;
+	ring->program_offset = PROGRAMS_AT;
 	ring->program_size = PROGRAM_BYTES;
-	ring->result_offset = ring->program_offset + PROGRAM_BYTES;
-	ring->result_size = RING_BYTES - ring->result_offset;
+	ring->result_offset = RESULTS_AT;
+	ring->result_size = RING_BYTES - RESULTS_AT;
 }
 
 static int ring_info_show(struct seq_file *m, void *unused)

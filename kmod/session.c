@@ -75,6 +75,14 @@ void zsf_zspages_prune(struct zsf_session *s, unsigned int pool)
 
 /* ---- pools ------------------------------------------------------------- */
 
+/* Can a pool of this kernel be memcg-aware? */
+static bool keeps_owners(void)
+{
+	u32 needed = ZSFUZZ_HAS_OWNERS | ZSFUZZ_HAS_MEMCG;
+
+	return (zsf_features() & needed) == needed;
+}
+
 int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 {
 	struct zsf_pool *pool = &s->pools[number];
@@ -82,7 +90,7 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 
 	snprintf(name, sizeof(name), "%s-p%u", s->name, number);
 	memset(pool, 0, sizeof(*pool));
-	pool->aware = aware && (zsf_features() & ZSFUZZ_HAS_OWNERS);
+	pool->aware = aware && keeps_owners();
 #if ZSL_ZS_CREATE_POOL_ARGS == 1
 	pool->zs = zs_create_pool(name);
 #else
@@ -169,13 +177,7 @@ static void pool_unhook(struct zsf_pool *pool)
 
 static void let_go_of_reader(struct zsf_object *o)
 {
-	void *zspage = zsl_page_zspage(zsl_obj_page(zsl_handle_obj(o->handle)));
-	char *zsl = (char *)zspage + ZSL_OFF_zspage_zsl;
-	spinlock_t *lock = (spinlock_t *)(zsl + ZSL_OFF_zspage_lock_lock);
-
-	spin_lock(lock);
-	(*(int *)(zsl + ZSL_OFF_zspage_lock_cnt))--;
-	spin_unlock(lock);
+	zsl_zspage_readers(zsl_handle_zspage(o->handle), -1);
 	o->read_locked = false;
 }
 
@@ -258,8 +260,7 @@ static bool pool_is_as_at_start(struct zsf_session *s, unsigned int number)
 
 	if (number > 1)
 		return !pool->zs;
-	return pool->zs && pool->aware == (number == 0 &&
-					   (zsf_features() & ZSFUZZ_HAS_OWNERS));
+	return pool->zs && pool->aware == (number == 0 && keeps_owners());
 }
 
 /* Brings the pools of a drained session to what they are at a program's start. */

@@ -20,7 +20,7 @@ void *zsf_out(struct zsf_out *out, size_t bytes)
 	return at;
 }
 
-void zsf_out_align(struct zsf_out *out, size_t bytes)
+static void out_align(struct zsf_out *out, size_t bytes)
 {
 	zsf_out(out, -(uintptr_t)out->pos & (bytes - 1));
 }
@@ -90,7 +90,7 @@ static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
 		return;
 	put_free_list(zspage, class, bytes, snap->free_bytes);
 	put_owners(owners, bytes + snap->free_bytes, snap->owner_bytes);
-	zsf_out_align(out, 4);
+	out_align(out, 4);
 }
 
 /* ---- classes and pools ------------------------------------------------- */
@@ -163,7 +163,7 @@ static void put_object(struct zsf_session *s, unsigned int number, struct zsf_ou
 	struct zsfuzz_snap_object *snap = zsf_out(out, sizeof(*snap));
 	struct zsf_object *o = &s->objects[number];
 	unsigned long obj = zsl_handle_obj(o->handle);
-	void *zspage = zsl_page_zspage(zsl_obj_page(obj));
+	void *zspage = zsl_handle_zspage(o->handle);
 	void *class = zsl_class(s->pools[o->pool].zs, ZSL_BITS(zspage, zspage_class));
 
 	if (!snap)
@@ -221,6 +221,8 @@ static bool class_is_empty(void *class)
 
 	for (i = 0; i <= ZSL_ENUM_ZS_OBJS_INUSE; i++)
 		left |= zsl_class_stat(class, i);
+	for (i = 0; i < ZSL_ENUM_NR_FULLNESS_GROUPS; i++)
+		left |= !list_empty(zsl_class_list(class, i));
 	return !left;
 }
 
@@ -245,7 +247,7 @@ void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out)
 	u32 zswapped;
 
 	zsf_session_drain(s);
-	zsf_out_align(out, 8);
+	out_align(out, 8);
 	if (!snap)
 		return;
 	snap->kind = ZSFUZZ_SNAP_END;

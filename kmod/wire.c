@@ -21,7 +21,7 @@ enum zsf_wire_macros {
 	ZSFUZZ_WIRE_MAX_PROGRAMS	= ZSFUZZ_MAX_PROGRAMS,
 };
 
-extern const struct zsf_wire {
+static const struct zsf_wire {
 	enum zsf_wire_macros		macros;
 	enum zsfuzz_opcode		opcode;
 	enum zsfuzz_snapshot_kind	kind;
@@ -42,6 +42,4 @@ extern const struct zsf_wire {
 	struct zsfuzz_compare		compare;
 	struct zsfuzz_program_header	program_header;
 	struct zsfuzz_result_header	result_header;
-} zsf_wire;
-
-const struct zsf_wire zsf_wire;
+} zsf_wire __attribute__((used));

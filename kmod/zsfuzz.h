@@ -101,10 +101,9 @@ struct zsf_cgroup {
 
 extern struct zsf_cgroup zsf_cgroups[ZSFUZZ_CGROUPS];
 
-int zsf_cgroups_init(void);
+void zsf_cgroups_init(void);
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
 void zsf_cgroup_retire(unsigned int number);
-void zsf_cgroups_forget(void);
 bool zsf_cgroup_has_child(unsigned int number);
 u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
@@ -136,7 +135,6 @@ struct zsf_out {
 };
 
 void *zsf_out(struct zsf_out *out, size_t bytes);
-void zsf_out_align(struct zsf_out *out, size_t bytes);
 void zsf_snapshot(struct zsf_session *s, struct zsf_out *out);
 void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out);
 
@@ -145,7 +143,6 @@ void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out);
 int zsf_patterns_init(void);
 void zsf_patterns_exit(void);
 const void *zsf_pattern(unsigned int pattern);
-u8 zsf_pattern_find(const void *data, size_t length, u8 first_try);
 u8 zsf_object_contents(struct zsf_session *s, struct zsf_object *o, bool sg);
 
 /* ---- coverage ---------------------------------------------------------- */
@@ -163,6 +160,6 @@ u32 zsf_features(void);
 
 int zsf_ring_init(struct dentry *root);
 void zsf_ring_exit(void);
-int zsf_files_init(struct dentry *root);
+void zsf_files_init(struct dentry *root);
 
 #endif /* ZSFUZZ_H */

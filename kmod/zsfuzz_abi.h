@@ -6,8 +6,8 @@
  * agent include it; Python reads the same structures from the DWARF of the
  * built module.  docs/PROGRAM.md says what each operation means.
  *
- * Everything is little-endian and has explicit padding.  Numbers of objects,
- * pools, cgroups and zspages stand for kernel pointers, which never leave the
+ * Everything is little-endian; records have explicit padding.  Numbers of
+ * objects, pools, cgroups and zspages stand for kernel pointers, which never leave the
  * module.
  */
 #ifndef ZSFUZZ_ABI_H
@@ -123,7 +123,7 @@ struct zsfuzz_snap_object {
 	__u8	kind;
 	__u8	object;
 	__u8	index;
-	__u8	pattern;	/* found in memory; ZSFUZZ_NONE8: something else */
+	__u8	pattern;	/* found in memory, or ZSFUZZ_NONE8, ZSFUZZ_BAD_HEADER */
 	__u16	zspage;
 	__u16	length;		/* bytes that were compared */
 };
@@ -220,7 +220,7 @@ struct zsfuzz_ring {
 	__u32	compares;	/* collected */
 	__u32	orphans;	/* AUDIT: owners and cgroups that did not go away */
 	__u32	heartbeat;	/* operations done, so that a hang can be told from a slow program */
-	__u32	taint;		/* not 0: the kernel warned, died or found a bad page */
+	__u32	taint;		/* not 0: the kernel warned, died, found a bad page or lock */
 };
 
 /* In the program area: this header, then @ops operations; then the next program. */
@@ -250,7 +250,7 @@ struct zsfuzz_agent_request {
 	__u32	cgroup;
 	__u32	parent;
 	__u32	value;		/* AUDIT: owners and cgroups that did not go away */
-	__u32	pad;
+	__u32	thorough;	/* AUDIT: look for leaks as well */
 };
 
 #define ZSFUZZ_IOC_SERVE	_IOWR('z', 1, struct zsfuzz_agent_request)
@@ -265,7 +265,7 @@ struct zsfuzz_cgroup_fd {
 };
 
 #define ZSFUZZ_IOC_CGROUP	_IOW('z', 2, struct zsfuzz_cgroup_fd)
-#define ZSFUZZ_IOC_ORPHANS	_IOR('z', 4, __u32)	/* owners that outlive their cgroups */
 #define ZSFUZZ_IOC_FINISH	_IO('z', 3)	/* snapshot, then free everything */
+#define ZSFUZZ_IOC_ORPHANS	_IOR('z', 4, __u32)	/* owners that outlive their cgroups */
 
 #endif /* ZSFUZZ_ABI_H */

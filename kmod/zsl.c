@@ -23,7 +23,8 @@ static void find_classes(struct zs_pool *pool)
 			zsl_classes[zsl_nr_classes++] = i;
 }
 
-static void *newest_zspage(void *class)
+/* Of a class that has just one. */
+static void *only_zspage(void *class)
 {
 	unsigned int group;
 
@@ -43,7 +44,7 @@ static void *newest_zspage(void *class)
 static int find_encoding(unsigned long handle, void *class)
 {
 	unsigned long obj = zsl_handle_obj(handle), rest;
-	void *zspage = newest_zspage(class);
+	void *zspage = only_zspage(class);
 	unsigned long pfn;
 
 	if (!zspage)

@@ -2,7 +2,10 @@
 /*
  * zsmalloc's private structures, reached through the offsets that
  * zsfuzz_layout.h has from the DWARF of the kernel that this module runs on.
- * Nothing here changes them, but for the reader count of a zspage.
+ *
+ * No lock of zsmalloc's is taken to look at them: on one CPU and without
+ * preemption nothing else runs meanwhile, and programs leave no page isolated
+ * and no worker running.  Programs have one outcome on such a kernel only.
  */
 #ifndef ZSL_H
 #define ZSL_H
@@ -13,6 +16,13 @@
 #include <linux/zsmalloc.h>
 
 #include "zsfuzz_layout.h"
+
+#if defined(CONFIG_SMP) || defined(CONFIG_PREEMPTION)
+#error "zsfuzz needs a kernel for one CPU, without preemption: programs must have one outcome"
+#endif
+#if ZSL_DESIGN == 2
+#error "zsfuzz cannot read the owners of the zpdesc design yet"
+#endif
 
 #define ZSL_FIELD(type, base, where) \
 	(*(type *)((char *)(base) + ZSL_OFF_##where))
@@ -101,6 +111,25 @@ static inline unsigned int zsl_obj_index(unsigned long obj)
 static inline void *zsl_page_zspage(struct page *page)
 {
 	return ZSL_FIELD(void *, page, zpdesc_zspage);
+}
+
+static inline void *zsl_handle_zspage(unsigned long handle)
+{
+	return zsl_page_zspage(zsl_obj_page(zsl_handle_obj(handle)));
+}
+
+/*
+ * What zspage_read_lock() and zspage_read_unlock() do, but unknown to lockdep:
+ * the lock outlives the system call, as that of another task would.
+ */
+static inline void zsl_zspage_readers(void *zspage, int change)
+{
+	char *zsl = (char *)zspage + ZSL_OFF_zspage_zsl;
+	spinlock_t *lock = (spinlock_t *)(zsl + ZSL_OFF_zspage_lock_lock);
+
+	spin_lock(lock);
+	*(int *)(zsl + ZSL_OFF_zspage_lock_cnt) += change;
+	spin_unlock(lock);
 }
 
 static inline u16 zsl_zspage_tags(void *zspage, void *class)

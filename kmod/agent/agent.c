@@ -28,7 +28,8 @@
 #define KCOV_ENTRIES	(256 << 10)
 #define CGROUP_ROOT	"/cgroup"
 #define CGROUP_BASE	CGROUP_ROOT "/zsfuzz"
-#define PATIENCE	100	/* times 10 ms */
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+#define PATIENCE	50	/* times 10 ms */
 
 static int ring_fd = -1;
 static char cgroup_path[ZSFUZZ_CGROUPS][128];
@@ -266,18 +267,42 @@ static unsigned int wait_for_orphans(void)
 	return owners + (dying < 0 ? 0 : dying);
 }
 
+/*
+ * What kmemleak has to report goes to the console.  It reports what was lost
+ * 5 seconds ago or earlier, and does not change between two scans.
+ */
+static void report_leaks(void)
+{
+	char text[4096];
+	ssize_t n;
+	int fd = open(KMEMLEAK, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;		/* not in this kernel */
+	if (write_file(KMEMLEAK, "scan") || write_file(KMEMLEAK, "scan"))
+		die("scanning for leaks");
+	while ((n = read(fd, text, sizeof(text))) > 0)
+		fwrite(text, 1, n, stdout);
+	fflush(stdout);
+	close(fd);
+}
+
 /* A fresh tree; what is left of the old one is in @req->value. */
 static void audit(struct zsfuzz_agent_request *req)
 {
-	if (!cgroup_live[1] && access(CGROUP_BASE, F_OK))
+	if (access(CGROUP_BASE, F_OK))
 		return;		/* no memory cgroups in this kernel */
 	req->result = tree_remove();
 	if (!req->result) {
 		req->value = wait_for_orphans();
 		req->result = tree_create();
 	}
-	if (req->result)
-		say("rebuilding the cgroups: %s", strerror(-req->result));
+	if (req->result) {
+		errno = -req->result;
+		die("rebuilding the cgroups");
+	}
+	if (req->thorough)
+		report_leaks();
 }
 
 static void make_cgroups(void)

@@ -123,17 +123,24 @@ def test_a_second_import_shares_what_did_not_change(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "COPYING").read_text() == "as you like\n"
 
 
-def test_adopted_objects_are_older_than_sources_that_differ(tmp_path: Path) -> None:
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def test_adopted_objects_are_older_than_exactly_the_sources_that_differ(tmp_path: Path) -> None:
     one, two = write_tree(tmp_path / "one"), tmp_path / "two"
-    link_tree(one, two)
-    (two / "mm" / "zsmalloc.c").unlink()
-    (two / "mm" / "zsmalloc.c").write_text("int other;\n")
     (one / "build-plain").mkdir()
     (one / "build-plain" / "zsmalloc.o").touch()
+    link_tree(one, two)
+    for name, text in (("mm/zsmalloc.c", "int other;\n"), ("COPYING", "as you like\n")):
+        (two / name).unlink()
+        (two / name).write_text(text)
     adopt_objects(one / "build-plain", two / "build-plain")
-    object_time = (two / "build-plain" / "zsmalloc.o").stat().st_mtime_ns
-    assert (two / "mm" / "zsmalloc.c").stat().st_mtime_ns > object_time
-    assert (two / "COPYING").stat().st_mtime_ns < object_time
+    object_time = _time(two / "build-plain" / "zsmalloc.o")
+    assert object_time == _time(one / "build-plain" / "zsmalloc.o")
+    assert _time(two / "mm" / "zsmalloc.c") > object_time
+    assert _time(two / "COPYING") <= object_time
+    assert _time(two / "Makefile") <= object_time
 
 
 @pytest.mark.parametrize("version", supported_versions(series_dir()))

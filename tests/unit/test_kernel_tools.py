@@ -14,7 +14,7 @@ from rich.console import Console
 from zstools.cache import builder_lock
 from zstools.command import run
 from zstools.errors import CommandError, ToolMissingError
-from zstools.progress import Plain, Silent, quoted
+from zstools.progress import Bar, Plain, Silent, quoted
 from zstools.toolchain import TOOLS, check_tools
 
 TRY_LOCK = """
@@ -95,3 +95,14 @@ def test_commands_are_printed_quoted_when_verbose() -> None:
         out = io.StringIO()
         Plain(Console(file=out), verbose).command(["make", "O=a b"])
         assert out.getvalue() == ("$ make 'O=a b'\n" if verbose else "")
+
+
+def test_the_bar_shows_the_step_as_make_wrote_it_and_goes_away() -> None:
+    out = io.StringIO()
+    bar = Bar(Console(file=out, force_terminal=True, width=100))
+    bar.begin("build Linux", 1)
+    for name in ("main", "ops"):
+        bar.step(f"CC [M] {name}.o")
+    bar.end()
+    assert "CC [M] ops.o" in out.getvalue()
+    assert out.getvalue().endswith("\x1b[2K")

@@ -24,7 +24,7 @@ from zstools.progress import BuildProgress, Silent
 # Package: where its source is, and which of its modules to compile (none named: all).
 PACKAGES = {
     "zsmodel": ("reference", ()),
-    "zsfuzz": ("fuzz", ("lcg", "sizes", "patterns", "mutator", "rawbytes")),
+    "zsfuzz": ("fuzz", ("lcg", "sizes", "patterns", "mutator", "ahead", "rawbytes")),
 }
 _SETUP = """\
 from mypyc.build import mypycify

@@ -91,10 +91,10 @@ class Bar(Plain):
         """Draw the bar of a new stage."""
         self.end()
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[step]}"),
+            TextColumn("{task.fields[step]}", style="dim", markup=False),
         )
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._task = self._progress.add_task(title, total=total, step="")

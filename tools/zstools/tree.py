@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Make source trees that share files, and move built objects from one to another safely.
 
-A tree for a set of patches is made of hard links to the unpatched source; patch(1) replaces the
-files that it changes. Objects of a sibling are copied with their times, so that make rebuilds only
-what differs; each source file that differs is given a new time, whichever of the two is older.
+A kernel's tree is made of hard links to the unpatched source; patch(1) replaces the files that it
+changes. Objects of a sibling are copied with their times, so that make rebuilds only what differs:
+a source file that differs from the sibling's is given a new time, whichever of the two is older;
+one that does not is given the sibling's. Only one kernel is built in a tree: times are its own.
 """
 
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import re
 import shutil
@@ -60,17 +62,29 @@ def import_tree(source: Path, target: Path, previous: Path | None) -> None:
 
 
 def adopt_objects(objects: Path, build: Path) -> None:
-    """Copy a sibling's object directory to @build and renew the times of sources that differ.
+    """Copy a sibling's object directory to @build and set file times so that make can tell.
 
-    Each of the two directories lies in the tree that it was, or will be, built from.
+    Each of the two directories lies in the tree that it was, or will be, built from; the sibling
+    must be whole.
     """
     partial = build.with_name(f"{build.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(objects, partial, symlinks=True)
     for name in source_files(build.parent):
-        if not _is_same_file(objects.parent / name, build.parent / name):
-            _renew(build.parent / name)
+        _match_time(objects.parent / name, build.parent / name)
     partial.rename(build)
+
+
+def _match_time(theirs: Path, ours: Path) -> None:
+    if _is_linked(theirs, ours) or ours.is_symlink():
+        return
+    fresh = ours.with_name(f"{ours.name}.zsfuzz-new")
+    fresh.unlink(missing_ok=True)
+    if _has_same_content(theirs, ours):
+        _link_or_copy(theirs, fresh)
+    else:
+        shutil.copy(ours, fresh)
+    fresh.replace(ours)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -90,24 +104,17 @@ def _looks_same(one: Path, other: Path) -> bool:
     return (a.st_mode, a.st_size, a.st_mtime_ns) == (b.st_mode, b.st_size, b.st_mtime_ns)
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_linked(one: Path, other: Path) -> bool:
     try:
-        a, b = one.lstat(), other.lstat()
+        return one.samefile(other)
     except FileNotFoundError:
         return False
-    if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino):
-        return True
-    both_files = not one.is_symlink() and not other.is_symlink()
-    return both_files and a.st_size == b.st_size and one.read_bytes() == other.read_bytes()
 
 
-def _renew(path: Path) -> None:
-    """Give a file the present time without touching those that are linked to it."""
-    if path.is_symlink():
-        return
-    fresh = path.with_name(f"{path.name}.zsfuzz-new")
-    shutil.copy(path, fresh)
-    fresh.replace(path)
+def _has_same_content(one: Path, other: Path) -> bool:
+    if not one.is_file() or one.is_symlink() or one.stat().st_mode != other.stat().st_mode:
+        return False
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _cannot_walk(error: OSError) -> None:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build one kernel: patched tree, a sibling's objects, configuration, compiler, manifest."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime
+
+from zstools import cache as store
+from zstools.cache import Manifest
+from zstools.facts import ensure_layout
+from zstools.kbuild import Kbuild
+from zstools.plan import Plan
+from zstools.progress import BuildProgress
+from zstools.series import apply_patches, patches_hash
+from zstools.toolchain import check_tools
+from zstools.tree import adopt_objects, link_tree
+
+_USUAL_STEPS = 1100  # lines of make output for a whole kernel
+
+
+def build_kernel(plan: Plan, progress: BuildProgress, lock: int) -> Manifest:
+    """Build what is planned, as an increment to a sibling if there is one; return its manifest."""
+    started = time.monotonic()
+    check_tools()
+    _prepare_tree(plan, progress)
+    kbuild = Kbuild(plan.build, progress, lock)
+    sibling = _prepare_objects(plan, kbuild, progress)
+    title = f"build Linux {plan.source.version} {plan.spec.design} {plan.spec.flavour}"
+    progress.begin(title, None if sibling else _USUAL_STEPS)
+    kbuild.configure(plan.options)
+    kbuild.compile()
+    ensure_layout(plan.entry, plan.build / "vmlinux", progress)
+    manifest = _manifest(plan, sibling, kbuild.steps, time.monotonic() - started)
+    store.write_manifest(plan.entry, manifest)
+    progress.end()
+    return manifest
+
+
+def _prepare_tree(plan: Plan, progress: BuildProgress) -> None:
+    if plan.tree.is_dir():
+        return
+    progress.begin(f"patch Linux {plan.source.version} for {plan.spec.design}")
+    partial = plan.tree.with_name(f"{plan.tree.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        link_tree(plan.source.path, partial)
+        apply_patches(partial, plan.patches, progress)
+        partial.rename(plan.tree)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    progress.end()
+
+
+def _prepare_objects(plan: Plan, kbuild: Kbuild, progress: BuildProgress) -> Manifest | None:
+    """Start from the objects of a sibling, if there is one and nothing of our own."""
+    kbuild.discard_broken()
+    sibling = None if plan.build.is_dir() else _find_sibling(plan)
+    if sibling is not None:
+        progress.begin(f"copy the objects of {sibling['name']}")
+        adopt_objects(plan.cache / sibling["build"], plan.build)
+        kbuild.mark_stopped()
+        progress.end()
+    plan.build.mkdir(exist_ok=True)
+    return sibling
+
+
+def _find_sibling(plan: Plan) -> Manifest | None:
+    """Return the newest kernel that differs in its patches only, same design preferred."""
+    same = ("config", "compiler")
+    found = [
+        m
+        for m in store.list_manifests(plan.cache)
+        if all(m["inputs"][name] == plan.inputs[name] for name in same)
+        and m["version"] == plan.source.version
+        and (plan.cache / m["build"] / "vmlinux").is_file()
+    ]
+    rank = {
+        id(m): (m["source"] == plan.source.origin, m["design"] == plan.spec.design) for m in found
+    }
+    return max(reversed(found), key=lambda m: rank[id(m)], default=None)
+
+
+def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) -> Manifest:
+    return {
+        "format": store.FORMAT,
+        "name": plan.entry.name,
+        "key": plan.key,
+        "design": plan.spec.design,
+        "flavour": plan.spec.flavour,
+        "version": plan.source.version,
+        "source": plan.source.origin,
+        "linux": str(plan.spec.linux) if plan.spec.linux is not None else None,
+        "patches": [{"name": p.name, "sha256": patches_hash([p])} for p in plan.patches],
+        "compiler": plan.compiler,
+        "options": plan.options,
+        "inputs": plan.inputs,
+        "tree": str(plan.tree.relative_to(plan.cache)),
+        "build": str(plan.build.relative_to(plan.cache)),
+        "objects_from": sibling["name"] if sibling else None,
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -77,7 +77,6 @@ class Engine:
         options: EngineOptions,
         one_input: Callable[[bytes], None],
         mutate: Callable[[bytes, int, int], bytes],
-        crossover: Callable[[bytes, bytes, int, int], bytes],
     ) -> None:
         """Fuzz until `one_input` ends the process; what it raises ends the run as well."""
         import atheris  # noqa: PLC0415 - only after its libraries were opened in order
@@ -103,15 +102,13 @@ class Engine:
             one_input,
             enable_python_coverage=False,
             custom_mutator=mutate,
-            custom_crossover=crossover,
         )
         atheris.Fuzz()
 
 
 def _open_library() -> ctypes.CDLL:
     """Open libFuzzer; it looks for the custom mutator when it is opened, so that goes first."""
-    for name in ("custom_mutator", "custom_crossover"):
-        ctypes.CDLL(str(_atheris_library(name)), mode=ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(str(_atheris_library("custom_mutator")), mode=ctypes.RTLD_GLOBAL)
     path = _atheris_library("core_with_libfuzzer")
     library = ctypes.CDLL(str(path), mode=ctypes.RTLD_LOCAL)
     for function in (_INIT_COUNTERS, _INIT_PCS, _COMPARE):

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from zsfuzz.ahead import AheadMutator
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.history import Auditor
@@ -45,6 +46,10 @@ class Explorer:
         self.triage = Triage(self.runner, self.stats, config)
         self.auditor = Auditor(self.runner)
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
+        self.max_bytes = 1 + OP_SIZE * config.max_operations
+        self.ahead = AheadMutator(self.mutator, config.seed, self.max_bytes)
+        self.runner.lockstep.meanwhile = self._meanwhile
+        self.data = b""
         self.started = time.monotonic()
         self.stopping = False
         self.learned = 0  # how many times LEARN_EVERY programs were used to learn from
@@ -56,6 +61,7 @@ class Explorer:
         self.countdown -= 1
         if not self.countdown:
             self._look_at_the_clock()
+        self.data = data
         wire = decode(data)
         if _is_dear(wire):
             self._run_dear(wire)
@@ -69,6 +75,9 @@ class Explorer:
         if trouble is not None:
             self._handle(trouble)
 
+    def _meanwhile(self) -> None:
+        self.ahead.think(self.data)
+
     def _run_dear(self, wire: bytes) -> None:
         start = time.monotonic()
         if self.dear_seconds > DEAR_SHARE * (start - self.started):
@@ -80,6 +89,7 @@ class Explorer:
     def _handle(self, trouble: Trouble) -> None:
         self.auditor.forget()
         self.triage.handle(trouble)
+        self.countdown = 1  # it took long, and the run may end with it
 
     def _look_at_the_clock(self) -> None:
         self.countdown = CHECK_EVERY
@@ -136,15 +146,8 @@ class Explorer:
         """Hand over to libFuzzer; SIGTERM ends the run in order."""
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         gc.freeze()
-        config = self.config
-        self.engine.run(
-            EngineOptions(
-                Path(config.inputs), (), config.seed, 1 + 8 * config.max_operations
-            ),
-            self.one_input,
-            self.mutator.mutate,
-            self.mutator.crossover,
-        )  # fmt: skip
+        options = EngineOptions(Path(self.config.inputs), (), self.config.seed, self.max_bytes)
+        self.engine.run(options, self.one_input, self.ahead.mutate)
 
 
 def _is_dear(wire: bytes) -> bool:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zsfuzz.guest.target import Target
 from zsfuzz.program import Opcode
 from zsmodel import Model
@@ -32,11 +34,13 @@ class Lockstep:
     def __init__(self, target: Target, model: Model) -> None:
         self.target = target
         self.model = model
+        self.meanwhile: Callable[[], None] = _nothing  # called while the guest may still run
 
     def check(self, wire: bytes) -> Disagreement | None:
         """Run one well-formed program; None means that both agree byte for byte."""
         self.target.post(wire)
         expected = self.model.run(wire)
+        self.meanwhile()
         answer = self.target.collect()
         if answer == expected:
             return None
@@ -50,6 +54,10 @@ class Lockstep:
             if answer == expected:
                 return None
         return Disagreement(wire, answer, expected)
+
+
+def _nothing() -> None:
+    pass
 
 
 def kernel_words(wire: bytes, answer: bytes) -> dict[int, tuple[int, int]]:

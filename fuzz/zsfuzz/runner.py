@@ -73,20 +73,32 @@ class Runner:
         return Trouble(outcome, title, wire, error.reason, splat=splat, console=error.console)
 
     def audit(self) -> Trouble | None:
-        """Remove and remake all cgroups; trouble if anything stays of the old ones."""
+        """Remove and remake all cgroups; trouble if anything stays, or the console complains.
+
+        Lockdep and kmemleak complain there and do not taint the kernel.
+        """
         try:
             orphans = self.target.audit()
         except (GuestLost, GuestHang, KernelSplat) as error:
-            trouble = self._guest_trouble(b"", error)
+            trouble: Trouble | None = self._guest_trouble(b"", error)
         else:
-            if not orphans:
-                return None
-            reason = f"{orphans} of the removed cgroups' owners are still referenced"
-            trouble = Trouble(
-                Outcome.DIVERGENCE, ORPHAN_TITLE, b"", reason, console=self.target.console()
-            )
-        self.target.restart()
+            trouble = self._leftovers(orphans)
+        if trouble is not None:
+            self.target.restart()
         return trouble
+
+    def _leftovers(self, orphans: int) -> Trouble | None:
+        console = self.target.console()
+        splat = next(iter(find_splats(console)), None)
+        if splat is not None:
+            reason = "seen in the console at an audit"
+            return Trouble(
+                Outcome.KERNEL_SPLAT, splat.title, b"", reason, splat=splat, console=console
+            )
+        if orphans:
+            reason = f"{orphans} of the removed cgroups' owners are still referenced"
+            return Trouble(Outcome.DIVERGENCE, ORPHAN_TITLE, b"", reason, console=console)
+        return None
 
     def run_and_audit(self, wire: bytes) -> Trouble | None:
         """Run a program, then the dear check of what it left behind."""

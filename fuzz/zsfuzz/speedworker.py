@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from zsfuzz.ahead import AheadMutator
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import HarnessError
@@ -45,7 +46,10 @@ class SpeedMeter:
         self.machine.map_counters(self.engine.coverage.address)
         model = Model(self.machine.kernel, self.engine.features.bytes)
         self.lockstep = Lockstep(self.machine, model)
-        self.mutator = Mutator(distinct_classes(self.machine.kernel), LENGTH)
+        mutator = Mutator(distinct_classes(self.machine.kernel), LENGTH)
+        self.ahead = AheadMutator(mutator, config.seed, SIZE)
+        self.lockstep.meanwhile = self._meanwhile
+        self.data = b""
         self.results: list[tuple[float, float]] = []
         self.sample: list[bytes] = []
         self.programs = 0
@@ -55,14 +59,14 @@ class SpeedMeter:
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Mutate as in a run, then bring the program to the measured length."""
-        return _fit(self.mutator.mutate(data, max_size, seed))
+        return _fit(self.ahead.mutate(data, max_size, seed))
 
-    def crossover(self, first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
-        """Cross as in a run, then bring the program to the measured length."""
-        return _fit(self.mutator.crossover(first, second, max_size, seed))
+    def _meanwhile(self) -> None:
+        self.ahead.think(self.data)
 
     def one_input(self, data: bytes) -> None:
         """Run a program in lock-step; at the end of a turn, replay a sample of it."""
+        self.data = data
         wire = decode(data)
         if len(wire) != 8 * LENGTH:
             return
@@ -110,7 +114,7 @@ class SpeedMeter:
         gc.freeze()
         config = self.config
         options = EngineOptions(Path(config.inputs), (), config.seed, SIZE)
-        self.engine.run(options, self.one_input, self.mutate, self.crossover)
+        self.engine.run(options, self.one_input, self.mutate)
 
 
 def _fit(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ from zsfuzz.lifeline import die_with
 
 # What a kernel that never gets ready is given, in seconds; it takes 0.1 to 0.5.
 START_LIMIT = 30.0
+_TELLING = ("zsfuzz: ", "zsfuzz-agent: ", "No space")  # in lines that say why it did not start
 SHM = "/dev/shm"  # noqa: S108 - where UML keeps its memory
 
 
@@ -39,18 +40,19 @@ class Uml:
     def __init__(self, options: UmlOptions, console: Path) -> None:
         self.console = console
         _check_space(options.memory)
-        ours, theirs = socket.socketpair()
-        self._scratch = tempfile.TemporaryDirectory(prefix="zsfuzz-uml-")
+        # Open as long as the guest lives: UML sleeps in its interrupt handler when a line hangs up.
+        self._control, theirs = socket.socketpair()
+        # Beside the console: who is killed leaves it there, and what owns that folder removes it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="uml-", dir=console.parent.absolute())
         try:
             self._process = self._spawn(options, theirs.fileno())
             theirs.close()
-            facts = self._wait_until_ready(ours)
+            facts = self._wait_until_ready(self._control)
             self.place = self._find_ring(facts)
         except BaseException:
             self.kill()
             raise
         finally:
-            ours.close()
             theirs.close()
 
     def _spawn(self, options: UmlOptions, control: int) -> subprocess.Popen[bytes]:
@@ -70,11 +72,17 @@ class Uml:
         ]
         parent = os.getpid()
         with self.console.open("wb") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[control],
-                cwd="/", start_new_session=True, env=_environment(),
-                preexec_fn=lambda: _in_child(parent, options.cpu),  # noqa: PLW1509 - one thread
-            )  # fmt: skip
+            try:
+                return subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[control],
+                    cwd="/", start_new_session=True, env=_environment(),
+                    preexec_fn=lambda: _in_child(parent, options.cpu),  # noqa: PLW1509 - one thread
+                )  # fmt: skip
+            except OSError as error:
+                reason = (error.strerror or type(error).__name__).lower()
+                raise HarnessError(
+                    f"{options.kernel} cannot be started: {reason}: run `zsfuzz kernel build`"
+                ) from error
 
     def _wait_until_ready(self, control: socket.socket) -> dict[str, str]:
         told = b""
@@ -83,15 +91,18 @@ class Uml:
             if time.monotonic() > deadline:
                 raise HarnessError(self._explain(f"the guest was not ready after {START_LIMIT} s"))
             if select.select([control], [], [], 0.05)[0]:
-                told += control.recv(4096)
-            elif self._process.poll() is not None:
+                more = control.recv(4096)
+                told += more
+                if more:
+                    continue
+            if self._process.poll() is not None:
                 raise HarnessError(self._explain("the guest ended before it was ready"))
         words = told.decode().split()
         return dict(zip(words[0:-1:2], words[1:-1:2], strict=True))
 
     def _explain(self, reason: str) -> str:
         lines = self.console_text().splitlines()
-        said = [line for line in lines if "zsfuzz" in line or "No space" in line] or lines[-5:]
+        said = [line for line in lines if any(word in line for word in _TELLING)] or lines[-5:]
         return f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {self.console})"
 
     def _find_ring(self, facts: dict[str, str]) -> RingPlace:
@@ -138,6 +149,7 @@ class Uml:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        self._control.close()
         self._scratch.cleanup()
 
 

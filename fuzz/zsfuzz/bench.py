@@ -58,7 +58,7 @@ def _measure(config: WorkerConfig, path: Path, work: Path) -> dict[str, Any]:
         )
     result = work / "speed.json"
     if done.returncode or not result.exists():
-        words = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+        words = "\n".join(log.read_text(errors="replace").splitlines()[-90:])
         raise HarnessError(f"measuring {config.flavour} ended with {done.returncode}:\n{words}")
     figures: dict[str, Any] = json.loads(result.read_text())
     return figures

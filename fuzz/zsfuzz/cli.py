@@ -56,13 +56,15 @@ class Failed(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turn our own errors into one line and exit code 2."""
+    """Turn our own errors, and Ctrl-C before there is a result, into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(str(error)) from error
+        except KeyboardInterrupt:
+            raise Failed("interrupted before there was a result") from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -164,7 +166,8 @@ def _refuse_if_sick(kernel: Kernel) -> None:
 
 def _run_with_progress(kernels: list[Kernel], options: RunOptions) -> Result:
     console = Console(stderr=True)
-    with Live(Text("starting the guests"), console=console, auto_refresh=False) as live:
+    first = Text("starting the guests")
+    with Live(first, console=console, auto_refresh=False, transient=True) as live:
         show = _shower(console, live)
         fuzzing = Run(kernels, options, lambda p: show(progress_line(p, len(fuzzing.map.pcs))))
         previous = signal.signal(signal.SIGINT, lambda *_: fuzzing.stop())

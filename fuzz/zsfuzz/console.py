@@ -81,6 +81,8 @@ _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
 _NUMBERS = re.compile(r"\s*(?:at addr|\b0x|\d|:).*")
 _END = re.compile(r"---\[ end ")
 _RULER = re.compile(r"^={20,}$")
+# Lines that lockdep adds in front of a trace: where locks were taken, and interrupts changed.
+_ASIDE = re.compile(r"^ *#\d+: |\blast +(?:en|dis)abled at ")
 # Functions that only report, or that everything passes through.
 _DULL = re.compile(
     r"_*(?:asan|kasan|hwasan|kcsan|ubsan)_|_*(?:dump_stack|show_stack|print_|report_|warn\b|panic)"
@@ -90,6 +92,7 @@ _DULL = re.compile(
     r"|bad_page|free_page_is_bad|_*schedule(?:_\w+)?$|_*mutex_|rwsem_|rwbase_|down_|wait_for_|segv|bad_segv|fatal_sigsegv|sig_handler"
     r"|kmem_cache_alloc|_*kmalloc|kmemleak|_*alloc_pages|slab_post|stack_trace|_*free_pages_prepare"
     r"|_*kfree|kmem_cache_free|_*free_(?:pages|frozen|unref)|put_page|unmap_"
+    r"|um_[gs]et_signals|_printk|_*sanitizer_cov_"
 )
 
 
@@ -162,7 +165,7 @@ def _telling_function(lines: list[str]) -> str:
     sure: list[str] = []
     unsure: list[str] = []
     for line in lines:
-        for match in _FUNCTION.finditer(line):
+        for match in () if _ASIDE.search(line) else _FUNCTION.finditer(line):
             name = _SUFFIX.sub("", match["name"])
             if not _DULL.match(name):
                 (unsure if match["unsure"] else sure).append(name)

@@ -20,9 +20,12 @@ from zsfuzz.ahead import AheadMutator
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import HarnessError
-from zsfuzz.lockstep import Lockstep
+from zsfuzz.lockstep import Disagreement, Lockstep
 from zsfuzz.mutator import Mutator
+from zsfuzz.oracle import compare
+from zsfuzz.program import Program
 from zsfuzz.rawbytes import COMMON, decode, encode
+from zsfuzz.text import format_program
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 from zsmodel.classes import distinct_classes
@@ -70,8 +73,9 @@ class SpeedMeter:
         wire = decode(data)
         if len(wire) != 8 * LENGTH:
             return
-        if self.lockstep.check(wire) is not None:
-            raise HarnessError("kernel and model differ: run `zsfuzz run` before measuring speed")
+        found = self.lockstep.check(wire)
+        if found is not None:
+            self._give_up(found)
         self.programs += 1
         if len(self.sample) < SAMPLE:
             self.sample.append(wire)
@@ -79,6 +83,15 @@ class SpeedMeter:
             now = time.perf_counter()
             if now >= self.turn_began + TURN:
                 self._end_turn(now)
+
+    def _give_up(self, found: Disagreement) -> None:
+        """Say where kernel and model differ: such a kernel is to be fuzzed, not measured."""
+        program = Program.from_wire(found.wire)
+        divergence = compare(program, found.kernel, found.model, self.machine.kernel)
+        raise HarnessError(
+            f"kernel and model differ ({divergence}) after\n{format_program(program)}"
+            "run `zsfuzz run` before measuring speed"
+        )
 
     def _end_turn(self, now: float) -> None:
         fuzzing = self.programs / (now - self.turn_began)

@@ -46,7 +46,7 @@ $(READY): pyproject.toml Makefile tools/install-packages
 		{ echo "$(PYTHON) is older than 3.11; run: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Python packages into $(VENV)" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast,test]'
 	@mkdir -p $(@D) && touch $@
 
 clean:

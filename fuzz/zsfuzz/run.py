@@ -69,6 +69,7 @@ class Result:
     findings: tuple[dict[str, object], ...]
     bad_files: tuple[str, ...] = ()
     new_inputs: int = 0
+    compiled: bool = False  # model, decoder and mutator
     output: str = ""
 
     def total(self, name: str) -> int:
@@ -109,6 +110,7 @@ class Result:
             "tolerated": self.total("tolerated"),
             "skipped": self.total("skipped"),
             "audits": self.total("audits"),
+            "compiled": self.compiled,
             "restarts": self.total("restarts"),
             "workers": self.stats,
             "bad_files": list(self.bad_files),
@@ -158,7 +160,8 @@ class Run:
             finally:
                 for worker in workers:
                     worker.kill()
-            return self._result(workers, time.monotonic() - started)
+            result = self._result(workers, time.monotonic() - started)
+            return replace(result, compiled=fast is not None)
 
     def stop(self) -> None:
         """End the run soon, in order."""

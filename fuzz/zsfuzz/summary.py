@@ -62,6 +62,7 @@ def _head(result: Result) -> RenderableType:
         f"lines {_ratio(coverage.lines, coverage.lines_total)}, "
         f"branches {_ratio(coverage.branches, coverage.branches_total)}",
     )
+    table.add_row("hot path", "compiled" if result.compiled else "plain Python (no mypyc or gcc)")
     table.add_row("corpus", f"{result.new_inputs} new programs")
     for error in result.bad_files:
         table.add_row("left out", error)

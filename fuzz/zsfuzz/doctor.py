@@ -28,11 +28,12 @@ compact(p0)
 stat(c2)
 free(o1)
 """
-# Diverges on a kernel whose obj_free() leaves the owner in the slot.
+# Diverges on a kernel whose obj_free() leaves the owner in the slot; o1 keeps the zspage alive.
 SLOT_KEEPS_OWNER = """\
 o0 = malloc(p0, size=2720, owner=c1)
-free(o0)
 o1 = malloc(p0, size=2720)
+free(o0)
+o2 = malloc(p0, size=2720)
 """
 
 
@@ -117,7 +118,7 @@ def kasan_trips(kernel: Kernel, machine: Machine) -> Check:
 
 
 def planted_fault_diverges(kernel: Kernel, _: Machine) -> Check:
-    """On a kernel whose obj_free() leaves the owner in place, a three-line program diverges."""
+    """On a kernel whose obj_free() leaves the owner in place, a small program diverges."""
     name = "a planted ownership fault diverges"
     if kernel.spec.design == "stock":
         return Check(name, True, "stock has no owners", "")

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tests with a guest share: built kernels, machines, random programs, ends of processes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import select
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from zsfuzz.boot import MEMORY
+from zsfuzz.corpusfile import load_dir
+from zsfuzz.guest.abi import read_abi
+from zsfuzz.guest.machine import Machine
+from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.mutator import Mutator
+from zsfuzz.rawbytes import decode
+from zsfuzz.runner import Runner
+from zsmodel import Kernel as Facts
+from zsmodel import Model
+from zsmodel.classes import distinct_classes
+from zstools.errors import SourceError, ToolMissingError
+from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+
+ROOT = Path(__file__).parents[2]
+SEEDS = load_dir(ROOT / "corpus" / "seeds")[0]
+PATIENCE = 120  # seconds until something that never ends counts as wrong
+
+STEP = 2  # mutations from one program of `mutated` to the next
+KEPT = 32  # programs that mutations start from
+
+
+@functools.cache
+def built(design: str, flavour: str, *patches: Path) -> Kernel:
+    """A kernel from the cache, built if it is not there."""
+    try:
+        return ensure_kernel(KernelSpec(design, flavour, None, patches))
+    except (SourceError, ToolMissingError) as error:
+        pytest.skip(f"no kernel {design} {flavour}; make one by `zsfuzz kernel build`: {error}")
+
+
+def machine_of(kernel: Kernel, console: Path, **options: float) -> Machine:
+    """Boot a guest like zsfuzz.boot.boot(), with other options of Machine."""
+    memory = MEMORY[kernel.spec.flavour]
+    uml = UmlOptions(kernel.linux, kernel.guest_root, memory=memory)
+    return Machine(uml, read_abi(kernel.wire), console, **options)
+
+
+def runner_of(machine: Machine) -> Runner:
+    return Runner(machine, Model(machine.kernel))
+
+
+class Runners:
+    """One guest for each kernel, with a model beside it, shared by all tests of a session."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runners: dict[tuple[str, str], Runner] = {}
+
+    def __call__(self, design: str, flavour: str) -> Runner:
+        key = (design, flavour)
+        if key not in self._runners:
+            console = self._folder / f"{design}-{flavour}.console"
+            self._runners[key] = runner_of(machine_of(built(*key), console))
+        return self._runners[key]
+
+    def close(self) -> None:
+        for runner in self._runners.values():
+            runner.target.close()
+
+
+def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
+    """Programs in wire form, made by the mutator from nothing."""
+    mutator, rng = Mutator(distinct_classes(facts)), random.Random(seed)
+    kept, max_size = [b""], 1 + 8 * 128
+    for _ in range(count):
+        data = rng.choice(kept)
+        for _ in range(STEP):
+            data = mutator.mutate(data, max_size, rng.getrandbits(32))
+        if len(kept) > 1 and rng.random() < 0.1:
+            data = mutator.crossover(data, rng.choice(kept), max_size, rng.getrandbits(32))
+        kept.append(data)
+        if len(kept) > KEPT:
+            kept.pop(rng.randrange(KEPT))
+        yield decode(data)
+
+
+# ---- processes ---------------------------------------------------------------------------------
+
+
+def zsfuzz(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def command(*arguments: object) -> list[str]:
+    """How to start the command line in a process of its own."""
+    return [sys.executable, "-m", "zsfuzz.cli", *map(str, arguments)]
+
+
+def stat_of(pid: int) -> list[str]:
+    """State, parent, process group and session of a process, from /proc/<pid>/stat."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def processes() -> dict[int, list[str]]:
+    """All processes that have not ended, with what stat_of() tells of them."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = stat_of(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if stat[0] not in "ZX":
+                found[int(entry.name)] = stat
+    return found
+
+
+def session_of(pid: int) -> dict[int, str]:
+    """The processes of a guest with their names; all are in the session of its kernel."""
+    found = {}
+    for other, stat in processes().items():
+        if int(stat[3]) == pid:
+            found[other] = Path(f"/proc/{other}/comm").read_text().strip()
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes that `pid` started, and that those started."""
+    parents = {other: int(stat[1]) for other, stat in processes().items()}
+    found, frontier = set(), {pid}
+    while frontier:
+        frontier = {other for other, parent in parents.items() if parent in frontier}
+        found |= frontier
+    return found
+
+
+@contextmanager
+def watched(pids: Iterable[int]) -> Iterator[Watch]:
+    """Watch processes, so that their ends can be waited for however they come."""
+    watch = Watch(pids)
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+class Watch:
+    """Open descriptors of processes: what they stand for cannot become another process."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._fds = {os.pidfd_open(pid): pid for pid in pids}
+
+    def wait(self) -> set[int]:
+        """Wait until all have ended; returns those that have not."""
+        poll = select.poll()
+        for fd in self._fds:
+            poll.register(fd, select.POLLIN)
+        left = dict(self._fds)
+        while left:
+            ended = poll.poll(PATIENCE * 1000)
+            if not ended:
+                break
+            for fd, _ in ended:
+                poll.unregister(fd)
+                del left[fd]
+        return set(left.values())
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+
+def memory_files() -> set[str]:
+    """Names of guests' memory files that can be seen."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith("vm_file")}

@@ -31,7 +31,7 @@ from zstools.kernel import Kernel, KernelSpec, ensure_kernel
 
 ROOT = Path(__file__).parents[2]
 SEEDS = load_dir(ROOT / "corpus" / "seeds")[0]
-PATIENCE = 120  # seconds until something that never ends counts as wrong
+PATIENCE = 240  # seconds until something that never ends counts as wrong
 
 STEP = 2  # mutations from one program of `mutated` to the next
 KEPT = 32  # programs that mutations start from
@@ -105,6 +105,12 @@ def zsfuzz(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def command(*arguments: object) -> list[str]:
     """How to start the command line in a process of its own."""
     return [sys.executable, "-m", "zsfuzz.cli", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """What a Python process needs to import this file, and what its parent does."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def stat_of(pid: int) -> list[str]:

@@ -19,6 +19,7 @@ from guest_support import (
     PATIENCE,
     SEEDS,
     built,
+    environment,
     memory_files,
     runner_of,
     session_of,
@@ -86,14 +87,14 @@ def test_after_a_lost_guest_the_next_program_agrees(machine: Boot) -> None:
 
 
 def test_a_guest_that_stands_still_hangs(machine: Boot) -> None:
-    guest = machine(deadline=0.3)
+    guest = machine(deadline=1.0)
     os.kill(guest.pid, signal.SIGSTOP)
-    with pytest.raises(GuestHang, match=r"no operation was finished for 0\.3 s"):
+    with pytest.raises(GuestHang, match=r"no operation was finished for 1 s"):
         guest.run(GOOD)
 
 
 def test_after_a_hang_the_next_program_agrees_and_no_process_is_left(machine: Boot) -> None:
-    guest = machine(deadline=0.3)
+    guest = machine(deadline=1.0)
     runner = runner_of(guest)
     runner.lockstep.target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGSTOP))
     with watched(session_of(guest.pid)) as old:
@@ -106,8 +107,8 @@ def test_after_a_hang_the_next_program_agrees_and_no_process_is_left(machine: Bo
 
 
 def test_a_slow_program_is_no_hang(machine: Boot) -> None:
-    guest = machine(deadline=0.3)
-    assert runner_of(guest).run(LONG) is None
+    guest = machine(deadline=1.0)
+    assert len(set(guest.run_many([LONG] * 5))) == 1
 
 
 def test_a_use_after_free_is_a_splat_with_a_title(machine: Boot) -> None:
@@ -156,11 +157,10 @@ if how == "close":
 @pytest.fixture
 def parent(tmp_path: Path):
     """A process that has booted a guest, and the guest's processes by number."""
-    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path / "console")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=environment(),
     )  # fmt: skip
     yield process, {int(pid): name for pid, name in json.loads(process.stdout.readline()).items()}
     process.kill()
@@ -300,7 +300,7 @@ def test_a_small_dev_shm_is_named_before_the_guest_starts(tmp_path: Path) -> Non
         pytest.skip("no mount namespace can be made: run this test as root")
     done = subprocess.run(
         in_small_shm([sys.executable, "-c", SMALL, str(tmp_path / "console")]),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env=environment(),
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.stdout.startswith("/dev/shm has 1 MiB free, but the guest's memory takes 128 MiB")

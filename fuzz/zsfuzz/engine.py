@@ -30,7 +30,6 @@ class EngineOptions:
     """How libFuzzer is to run: where inputs lie and go, the seed, the longest input in bytes."""
 
     inputs: Path
-    seeds: tuple[Path, ...]
     seed: int
     max_bytes: int
 
@@ -94,8 +93,8 @@ class Engine:
             "-handle_int=0",
             "-handle_term=0",
             "-handle_xfsz=0",
+            f"-artifact_prefix={options.inputs.parent}/",
             str(options.inputs),
-            *map(str, options.seeds),
         ]
         atheris.Setup(
             arguments,

@@ -94,6 +94,7 @@ class Explorer:
     def _look_at_the_clock(self) -> None:
         self.countdown = CHECK_EVERY
         now = time.monotonic()
+        self._note_time(now)
         if self.auditor.due(now):
             self.stats.add("audits")
             trouble = self.auditor.audit(now)
@@ -104,6 +105,10 @@ class Explorer:
             self._publish()
         if self.stopping or self._finished(now):
             self._stop()
+
+    def _note_time(self, now: float) -> None:
+        self.stats.set("microseconds", int(1e6 * (now - self.started)))
+        self.stats.set("restarts", self.machine.starts - 1)
 
     def _learn(self) -> None:
         """Let the mutator know what the kernel compared in the last program."""
@@ -131,6 +136,7 @@ class Explorer:
         trouble = self.auditor.audit(time.monotonic())
         if trouble is not None:
             self._handle(trouble)
+        self._note_time(time.monotonic())
         self.stats.tally()
         self.stats.set("tolerated", sum(self.model.tolerated.values()))
         self._publish()
@@ -146,7 +152,7 @@ class Explorer:
         """Hand over to libFuzzer; SIGTERM ends the run in order."""
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         gc.freeze()
-        options = EngineOptions(Path(self.config.inputs), (), self.config.seed, self.max_bytes)
+        options = EngineOptions(Path(self.config.inputs), self.config.seed, self.max_bytes)
         self.engine.run(options, self.one_input, self.ahead.mutate)
 
 

@@ -155,12 +155,12 @@ class Run:
             fast = ensure_fast_modules()
             workers = [WorkerProcess(self._config(i, k), fast) for i, k in enumerate(self.kernels)]
             try:
-                started = self._watch(workers)
+                self._watch(workers)
                 self._finish(workers)
             finally:
                 for worker in workers:
                     worker.kill()
-            result = self._result(workers, time.monotonic() - started)
+            result = self._result(workers)
             return replace(result, compiled=fast is not None)
 
     def stop(self) -> None:
@@ -200,8 +200,8 @@ class Run:
 
     # ---- meanwhile ---------------------------------------------------------------------------
 
-    def _watch(self, workers: list[WorkerProcess]) -> float:
-        """Watch until the explorer ends; returns when its first program ran."""
+    def _watch(self, workers: list[WorkerProcess]) -> None:
+        """Watch until the explorer ends; HarnessError if it never starts, or a worker fails."""
         explorer, begin = workers[0], time.monotonic()
         started: float | None = None
         ticks = 0
@@ -221,7 +221,6 @@ class Run:
             if self._stop_asked or (self.options.until_finding and self._findings()):
                 explorer.ask_to_stop()
         self._check_alive(workers)
-        return started if started is not None else begin
 
     def _check_alive(self, workers: list[WorkerProcess]) -> None:
         for worker in workers:
@@ -286,12 +285,12 @@ class Run:
     def _findings(self) -> list[Path]:
         return sorted(self.output.glob("findings/*/finding.json"))
 
-    def _result(self, workers: list[WorkerProcess], seconds: float) -> Result:
+    def _result(self, workers: list[WorkerProcess]) -> Result:
         return Result(
             design=self.kernels[0].spec.design,
             flavours=tuple(kernel.spec.flavour for kernel in self.kernels),
             version=self.kernels[0].version,
-            seconds=seconds,
+            seconds=workers[0].stats.get("microseconds", 0) / 1e6,
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
             findings=tuple(_describe(path) for path in self._findings()),

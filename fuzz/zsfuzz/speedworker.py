@@ -126,7 +126,7 @@ class SpeedMeter:
         """Measure; the process ends with it."""
         gc.freeze()
         config = self.config
-        options = EngineOptions(Path(config.inputs), (), config.seed, SIZE)
+        options = EngineOptions(Path(config.inputs), config.seed, SIZE)
         self.engine.run(options, self.one_input, self.mutate)
 
 

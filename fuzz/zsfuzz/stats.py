@@ -20,11 +20,9 @@ class Stats:
         "operations",
         "skipped",  # programs left out because dear operations had their share of the time
         "restarts",
-        "restart_us",
         "audits",
-        "inputs",
         "tolerated",
-        "running",  # 1 once the first program was run
+        "microseconds",  # from the first program on
         *(f"outcome {outcome.value}" for outcome in Outcome),
         *(f"op {opcode.name.lower()}" for opcode in Opcode),
     )

@@ -187,6 +187,9 @@ class Watch:
             os.close(fd)
 
 
-def memory_files() -> set[str]:
-    """Names of guests' memory files that can be seen."""
-    return {name for name in os.listdir("/dev/shm") if name.startswith("vm_file")}
+def visible_files(pid: int) -> set[str]:
+    """Open files of a process on /dev/shm that have a name, and so would outlive it."""
+    targets = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    on_shm = {target for target in targets if target.startswith("/dev/shm/")}
+    assert on_shm
+    return {target for target in on_shm if not target.endswith(" (deleted)")}

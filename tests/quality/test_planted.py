@@ -24,9 +24,10 @@ BUGS = {
         "free slot keeps an owner",
         "new object has an owner already",
         "object without owner has one",
+        "cgroup charged too little",
     },
     "free-keeps-reference": {ORPHAN_TITLE},
-    "compaction-loses-owner": {"owner lost"},
+    "compaction-loses-owner": {"owner lost", "cgroup charged too little"},
 }
 
 

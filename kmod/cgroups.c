@@ -26,6 +26,7 @@ static struct mem_cgroup *base;		/* the common parent of c1.. */
 typedef void (*css_rstat_flush_fn)(struct cgroup_subsys_state *css);
 typedef void (*drain_all_stock_fn)(struct mem_cgroup *root_memcg);
 typedef unsigned long (*memcg_page_state_fn)(struct mem_cgroup *memcg, int idx);
+typedef bool (*may_zswap_fn)(struct obj_cgroup *objcg);
 
 static struct obj_cgroup *objcg_of(struct mem_cgroup *memcg)
 {
@@ -195,32 +196,70 @@ static unsigned long page_state(struct mem_cgroup *memcg, int item)
 #endif
 }
 
-static void read_memcg(struct mem_cgroup *memcg, u32 *zswap, u32 *zswapped)
+static void read_memcg(struct mem_cgroup *memcg, struct zsf_charge *charge)
 {
+	*charge = (struct zsf_charge) { 0 };
 #ifdef CONFIG_ZSWAP
-	*zswap = page_state(memcg, MEMCG_ZSWAP_B);
-	*zswapped = page_state(memcg, MEMCG_ZSWAPPED);
-#else
-	*zswap = 0;
-	*zswapped = 0;
+	charge->zswap = page_state(memcg, MEMCG_ZSWAP_B);
+	charge->zswapped = page_state(memcg, MEMCG_ZSWAPPED);
+	charge->incompressible = page_state(memcg, MEMCG_ZSWAP_INCOMP);
 #endif
 }
 
-void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped)
+void zsf_cgroup_read(unsigned int number, struct zsf_charge *charge)
 {
-	read_memcg(zsf_cgroups[number].memcg, zswap, zswapped);
+	read_memcg(zsf_cgroups[number].memcg, charge);
 }
 
-/* What is left in the common parent: bytes returned, objects in @zswapped. */
-u32 zsf_cgroups_left(u32 *zswapped)
+/* What is left in the common parent. */
+void zsf_cgroups_left(struct zsf_charge *charge)
 {
-	u32 zswap = 0;
-
-	*zswapped = 0;
+	*charge = (struct zsf_charge) { 0 };
 	if (base)
-		read_memcg(base, &zswap, zswapped);
-	return zswap;
+		read_memcg(base, charge);
 }
+
+/* ---- memory.zswap.max --------------------------------------------------- */
+
+#ifdef CONFIG_ZSWAP
+/* As writing memory.zswap.max does, in pages. */
+int zsf_cgroup_limit(unsigned int number, u16 pages)
+{
+	struct mem_cgroup *memcg = zsf_cgroups[number].memcg;
+
+	WRITE_ONCE(memcg->zswap_max,
+		   pages == ZSFUZZ_NO_LIMIT ? PAGE_COUNTER_MAX : pages);
+	return 0;
+}
+
+u16 zsf_cgroup_limit_of(unsigned int number)
+{
+	unsigned long max = READ_ONCE(zsf_cgroups[number].memcg->zswap_max);
+
+	return min_t(unsigned long, max, ZSFUZZ_NO_LIMIT);
+}
+
+void zsf_cgroups_unlimit(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
+		if (zsf_cgroups[i].live)
+			zsf_cgroup_limit(i, ZSFUZZ_NO_LIMIT);
+}
+
+/* Is a cgroup, with its ancestors, below its limits: 1 or 0. */
+int zsf_cgroup_may_zswap(unsigned int number)
+{
+#ifdef ZSL_SYM_obj_cgroup_may_zswap
+	may_zswap_fn may_zswap = (may_zswap_fn)ZSL_SYMBOL(obj_cgroup_may_zswap);
+
+	return may_zswap(zsf_cgroups[number].objcg);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+#endif /* CONFIG_ZSWAP */
 
 /*
  * Counts obj_cgroups that outlive their cgroups: when one is removed, its
@@ -276,16 +315,14 @@ void zsf_cgroups_flush(void)
 {
 }
 
-void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped)
+void zsf_cgroup_read(unsigned int number, struct zsf_charge *charge)
 {
-	*zswap = 0;
-	*zswapped = 0;
+	*charge = (struct zsf_charge) { 0 };
 }
 
-u32 zsf_cgroups_left(u32 *zswapped)
+void zsf_cgroups_left(struct zsf_charge *charge)
 {
-	*zswapped = 0;
-	return 0;
+	*charge = (struct zsf_charge) { 0 };
 }
 
 u32 zsf_cgroups_orphans(void)
@@ -294,3 +331,24 @@ u32 zsf_cgroups_orphans(void)
 }
 
 #endif /* CONFIG_MEMCG */
+
+#if !defined(CONFIG_MEMCG) || !defined(CONFIG_ZSWAP)
+int zsf_cgroup_limit(unsigned int number, u16 pages)
+{
+	return -EOPNOTSUPP;
+}
+
+u16 zsf_cgroup_limit_of(unsigned int number)
+{
+	return ZSFUZZ_NO_LIMIT;
+}
+
+void zsf_cgroups_unlimit(void)
+{
+}
+
+int zsf_cgroup_may_zswap(unsigned int number)
+{
+	return -EOPNOTSUPP;
+}
+#endif

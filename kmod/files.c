@@ -42,6 +42,10 @@ static const char * const op_names[ZSFUZZ_NR_OPCODES] = {
 	[ZSFUZZ_STAT]		= "stat",
 	[ZSFUZZ_CGROUP_CREATE]	= "cgroup_create",
 	[ZSFUZZ_CGROUP_REMOVE]	= "cgroup_remove",
+	[ZSFUZZ_CLASSES]	= "classes",
+	[ZSFUZZ_ZSWAP_MAX]	= "zswap_max",
+	[ZSFUZZ_MAY_ZSWAP]	= "may_zswap",
+	[ZSFUZZ_COMPACT_MEMORY]	= "compact_memory",
 };
 
 /* ---- opening and closing ------------------------------------------------ */
@@ -250,15 +254,16 @@ static int parse_line(char *line, struct zsfuzz_op *op)
 static int put_text(struct user_file *u, const struct zsfuzz_op *op,
 		     const struct zsfuzz_result *res)
 {
-	char text[160];
+	char text[200];
 	int n;
 	u8 *to;
 
 	n = scnprintf(text, sizeof(text),
-		      "%s ret=%d z=%d class=%d index=%d owner=%d group=%d inuse=%u tags=%#x value=%d faults=%d\n",
+		      "%s ret=%d z=%d class=%d index=%d owner=%d tail=%d group=%d inuse=%u tags=%#x tag_bits=%#x value=%d faults=%d zspages=%u\n",
 		      op_names[op->op], res->ret, (s16)res->zspage, (s8)res->class,
-		      (s8)res->index, (s8)res->owner, (s8)res->group, res->inuse,
-		      res->tags, (s16)res->value, (s16)res->faults);
+		      (s8)res->index, (s8)res->owner, (s8)res->tail, (s8)res->group,
+		      res->inuse, res->tags, res->tag_bits, (s16)res->value,
+		      (s16)res->faults, res->zspages);
 	to = zsf_out(&u->out, n);
 	if (!to) {
 		u->out.full = false;

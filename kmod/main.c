@@ -35,6 +35,10 @@ u32 zsf_features(void)
 		features |= ZSFUZZ_HAS_MIGRATION;
 	if (IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
 		features |= ZSFUZZ_HAS_FAULTS;
+	if (IS_ENABLED(CONFIG_ZSWAP) && !mem_cgroup_disabled())
+		features |= ZSFUZZ_HAS_ZSWAP;
+	if (IS_ENABLED(CONFIG_ZSMALLOC_STAT))
+		features |= ZSFUZZ_HAS_CLASSES;
 	if (zsf_cover_sites())
 		features |= ZSFUZZ_HAS_COVERAGE;
 	return features;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The operations of docs/PROGRAM.md, one function each. */
 #include <linux/err.h>
+#include <linux/fs.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -20,6 +21,7 @@ static void result_init(struct zsfuzz_result *res)
 		.class	= ZSFUZZ_NONE8,
 		.index	= ZSFUZZ_NONE8,
 		.owner	= ZSFUZZ_NONE8,
+		.tail	= ZSFUZZ_NONE8,
 		.group	= ZSFUZZ_NONE8,
 		.value	= ZSFUZZ_NONE16,
 		.faults	= ZSFUZZ_NONE16,
@@ -47,11 +49,28 @@ static struct place locate(struct zsf_session *s, const struct zsf_object *o)
 	};
 }
 
-static u8 owner_at(const struct place *at)
+static u8 owner_in(const struct place *at, unsigned int k)
 {
-	struct obj_cgroup **owners = zsl_zspage_owners(at->zspage);
+	struct obj_cgroup **array = zsl_owner_array(at->zspage, k);
 
-	return owners ? zsf_cgroup_number(owners[at->index]) : ZSFUZZ_NONE8;
+	if (!array)
+		return ZSFUZZ_NONE8;
+	return zsf_cgroup_number(zsl_owner(array, at->class, k, at->index));
+}
+
+/* With an array for each page, an object that lies in two is entered twice. */
+static void describe_owner(const struct place *at, struct zsfuzz_result *res)
+{
+	unsigned int from = at->index * zsl_class_size(at->class);
+	unsigned int first = 0, last = 0;
+
+	if (zsl_owner_arrays(at->class) > 1) {
+		first = from >> PAGE_SHIFT;
+		last = (from + zsl_class_size(at->class) - 1) >> PAGE_SHIFT;
+	}
+	res->owner = owner_in(at, first);
+	if (last != first)
+		res->tail = owner_in(at, last);
 }
 
 static void describe_place(struct zsf_session *s, const struct zsf_object *o,
@@ -60,14 +79,17 @@ static void describe_place(struct zsf_session *s, const struct zsf_object *o,
 	res->zspage = zsf_zspage_number(s, at->zspage, o->pool);
 	res->class = zsl_class_index(at->class);
 	res->index = at->index;
-	res->owner = owner_at(at);
+	describe_owner(at, res);
 }
 
 static void describe_zspage(const struct place *at, struct zsfuzz_result *res)
 {
+	struct zsl_tags tags = zsl_zspage_tags(at->zspage, at->class);
+
 	res->group = ZSL_BITS(at->zspage, zspage_fullness);
 	res->inuse = ZSL_FIELD(unsigned int, at->zspage, zspage_inuse);
-	res->tags = zsl_zspage_tags(at->zspage, at->class);
+	res->tags = tags.pages;
+	res->tag_bits = tags.bits;
 }
 
 static void describe(struct zsf_session *s, const struct zsf_object *o,
@@ -288,7 +310,9 @@ static int op_shrink(struct zsf_session *s, const struct zsfuzz_op *op,
 
 #ifdef ZSL_SYM_zsmalloc_mops
 /* The steps of isolate_movable_ops_page() and migrate_movable_ops_page(). */
-static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_result *res)
+/* On success @old is what became of the old page's memcg_data. */
+static int migrate_one(struct zsf_session *s, struct page *page,
+		       struct zsfuzz_result *res, u8 *old)
 {
 	const struct movable_operations *mops = ZSL_SYMBOL(zsmalloc_mops);
 	struct page *newpage = alloc_page(GFP_HIGHUSER_MOVABLE);
@@ -312,6 +336,7 @@ static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_r
 	if (ret)
 		mops->putback_page(page);
 	ClearPageMovableOpsIsolated(page);
+	*old = zsl_page_state(page);
 	unlock_page(newpage);
 out_unlock:
 	unlock_page(page);
@@ -321,7 +346,8 @@ out_put:
 	return ret;
 }
 #else
-static int migrate_one(struct zsf_session *s, struct page *page, struct zsfuzz_result *res)
+static int migrate_one(struct zsf_session *s, struct page *page,
+		       struct zsfuzz_result *res, u8 *old)
 {
 	return -EOPNOTSUPP;
 }
@@ -351,11 +377,14 @@ static int op_migrate(struct zsf_session *s, const struct zsfuzz_op *op,
 {
 	struct page *page;
 	int ret = object_page(s, op, &page);
+	u8 old;
 
 	if (!ret)
-		ret = migrate_one(s, page, res);
-	if (!ret)
+		ret = migrate_one(s, page, res, &old);
+	if (!ret) {
 		describe(s, &s->objects[op->object], res);
+		res->value = old;
+	}
 	return ret;
 }
 
@@ -447,18 +476,79 @@ static int op_fail_next(struct zsf_session *s, const struct zsfuzz_op *op,
 static int op_stat(struct zsf_session *s, const struct zsfuzz_op *op,
 		   struct zsfuzz_result *res)
 {
-	u32 zswap, zswapped;
+	struct zsf_charge charge;
 
 	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
 		return -EOPNOTSUPP;
 	if (!zsf_cgroups[op->owner].live)
 		return -ESRCH;
 	zsf_cgroups_flush();
-	zsf_cgroup_read(op->owner, &zswap, &zswapped);
-	res->inuse = zswapped;
-	res->value = zswap;
-	res->tags = zswap >> 16;
+	zsf_cgroup_read(op->owner, &charge);
+	res->inuse = charge.zswapped;
+	res->value = charge.zswap;
+	res->tags = charge.zswap >> 16;
 	return 0;
+}
+
+static int op_zswap_max(const struct zsfuzz_op *op)
+{
+	if (!(zsf_features() & ZSFUZZ_HAS_ZSWAP))
+		return -EOPNOTSUPP;
+	if (!zsf_cgroups[op->owner].live)
+		return -ESRCH;
+	if (op->owner == 0)
+		return -EPERM;
+	return zsf_cgroup_limit(op->owner, op->arg);
+}
+
+static int op_may_zswap(const struct zsfuzz_op *op, struct zsfuzz_result *res)
+{
+	int ret;
+
+	if (!(zsf_features() & ZSFUZZ_HAS_ZSWAP))
+		return -EOPNOTSUPP;
+	if (!zsf_cgroups[op->owner].live)
+		return -ESRCH;
+	ret = zsf_cgroup_may_zswap(op->owner);
+	if (ret < 0)
+		return ret;
+	res->value = ret;
+	return 0;
+}
+
+static int op_classes(struct zsf_session *s, const struct zsfuzz_op *op,
+		      struct zsfuzz_result *res)
+{
+	struct zsf_totals totals;
+	int ret;
+
+	if (!s->pools[op->pool].zs)
+		return -ENOENT;
+	ret = zsf_classes_read(s, op->pool, NULL, &totals);
+	if (ret)
+		return ret;
+	s->pools[op->pool].show_rows = true;
+	res->inuse = totals.used;
+	res->tags = totals.freeable;
+	res->value = totals.pages;
+	return 0;
+}
+
+/* Asks for compaction of all memory, as an administrator would. */
+static int op_compact_memory(void)
+{
+	struct file *file;
+	loff_t pos = 0;
+	ssize_t n;
+
+	if (!(zsf_features() & ZSFUZZ_HAS_MIGRATION))
+		return -EOPNOTSUPP;
+	file = filp_open("/proc/sys/vm/compact_memory", O_WRONLY, 0);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	n = kernel_write(file, "1", 1, &pos);
+	filp_close(file, NULL);
+	return n < 0 ? n : 0;
 }
 
 static int op_cgroup_create(const struct zsfuzz_op *op, struct zsf_call *call)
@@ -503,6 +593,8 @@ int zsf_op_check(const struct zsfuzz_op *op)
 		fallthrough;
 	case ZSFUZZ_STAT:
 	case ZSFUZZ_CGROUP_REMOVE:
+	case ZSFUZZ_ZSWAP_MAX:
+	case ZSFUZZ_MAY_ZSWAP:
 		if (op->owner >= ZSFUZZ_CGROUPS)
 			return -EINVAL;
 	}
@@ -529,6 +621,10 @@ static int op_dispatch(struct zsf_session *s, const struct zsfuzz_op *op,
 	case ZSFUZZ_STAT:		return op_stat(s, op, res);
 	case ZSFUZZ_CGROUP_CREATE:	return op_cgroup_create(op, call);
 	case ZSFUZZ_CGROUP_REMOVE:	return op_cgroup_remove(op, call);
+	case ZSFUZZ_CLASSES:		return op_classes(s, op, res);
+	case ZSFUZZ_ZSWAP_MAX:		return op_zswap_max(op);
+	case ZSFUZZ_MAY_ZSWAP:		return op_may_zswap(op, res);
+	case ZSFUZZ_COMPACT_MEMORY:	return op_compact_memory();
 	}
 	return -EINVAL;
 }
@@ -547,6 +643,7 @@ void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 	if (armed && s->fail_nth)
 		res->faults = s->fail_nth;
 	res->ret = op_dispatch(s, op, res, call);
+	res->zspages = zsf_zspages(s);
 	if (armed && op->op != ZSFUZZ_FAIL_NEXT) {
 		s->fail_armed = false;
 		s->fail_nth = 0;
@@ -559,6 +656,7 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 {
 	s->tree_changed = true;
 	res->ret = result;
+	res->zspages = zsf_zspages(s);
 	if (!result && call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
 		zsf_cgroup_retire(call->cgroup);
 }

@@ -3,9 +3,16 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/vmstat.h>
 
 #include "zsfuzz.h"
 #include "zsl.h"
+
+/* Pages in zspages of all pools there are, less those before the program. */
+u16 zsf_zspages(struct zsf_session *s)
+{
+	return global_zone_page_state(NR_ZSPAGES) - s->zspages_base;
+}
 
 /* ---- the numbers of zspages -------------------------------------------- */
 
@@ -251,6 +258,7 @@ void zsf_session_drain(struct zsf_session *s)
 	s->next_number = 0;
 	s->fail_armed = false;
 	s->fail_nth = 0;
+	zsf_cgroups_unlimit();
 }
 
 /* The pools that every program finds: p0 memcg-aware, p1 not. */
@@ -280,11 +288,13 @@ int zsf_session_reset(struct zsf_session *s)
 					return ret;
 			}
 		}
+		pool->show_rows = false;
 		if (pool->zs) {
 			pool->compacted_base = 0;
 			pool->compacted_base = zsf_pool_compacted(pool);
 		}
 	}
+	s->zspages_base = global_zone_page_state(NR_ZSPAGES);
 	return 0;
 }
 

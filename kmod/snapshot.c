@@ -52,18 +52,45 @@ static void put_free_list(void *zspage, void *class, u8 *to, unsigned int count)
 	}
 }
 
-static void put_owners(struct obj_cgroup **owners, u8 *to, unsigned int count)
+static void put_states(void *zspage, u8 *to, unsigned int pages)
 {
-	struct obj_cgroup *last = NULL;
-	u8 number = ZSFUZZ_NONE8;
-	unsigned int i;
+	unsigned int k;
 
-	for (i = 0; i < count; i++) {
-		if (owners[i] != last) {
-			last = owners[i];
-			number = zsf_cgroup_number(last);
+	for (k = 0; k < pages; k++)
+		to[k] = zsl_page_state(zsl_zspage_page(zspage, k));
+}
+
+/* The bytes that put_owners() needs: none if no array is there. */
+static unsigned int count_owners(void *zspage, void *class)
+{
+	unsigned int k, arrays = zsl_owner_arrays(class), count = 0;
+	bool any = false;
+
+	for (k = 0; k < arrays; k++) {
+		any |= zsl_owner_array(zspage, k) != NULL;
+		count += zsl_array_last(class, k) - zsl_array_first(class, k) + 1;
+	}
+	return any ? count : 0;
+}
+
+/* Entries of an array that is missing read as empty. */
+static void put_owners(void *zspage, void *class, u8 *to)
+{
+	unsigned int k, i, arrays = zsl_owner_arrays(class);
+	struct obj_cgroup *owner, *last = NULL;
+	u8 number = ZSFUZZ_NONE8;
+
+	for (k = 0; k < arrays; k++) {
+		struct obj_cgroup **array = zsl_owner_array(zspage, k);
+
+		for (i = zsl_array_first(class, k); i <= zsl_array_last(class, k); i++) {
+			owner = array ? zsl_owner(array, class, k, i) : NULL;
+			if (owner != last) {
+				last = owner;
+				number = zsf_cgroup_number(owner);
+			}
+			*to++ = number;
 		}
-		to[i] = number;
 	}
 }
 
@@ -71,7 +98,6 @@ static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
 		       void *zspage, struct zsf_out *out)
 {
 	struct zsfuzz_snap_zspage *snap = zsf_out(out, sizeof(*snap));
-	struct obj_cgroup **owners = zsl_zspage_owners(zspage);
 	unsigned int objs = zsl_class_objs(class);
 	unsigned int inuse = ZSL_FIELD(unsigned int, zspage, zspage_inuse);
 	u8 *bytes;
@@ -82,14 +108,17 @@ static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
 	snap->group = ZSL_BITS(zspage, zspage_fullness);
 	snap->zspage = zsf_zspage_number(s, zspage, pool);
 	snap->inuse = inuse;
-	snap->tags = zsl_zspage_tags(zspage, class);
+	snap->pages = zsl_class_pages(class);
 	snap->free_bytes = inuse <= objs ? objs - inuse : 0;
-	snap->owner_bytes = owners ? objs : 0;
-	bytes = zsf_out(out, snap->free_bytes + snap->owner_bytes);
+	snap->owner_bytes = count_owners(zspage, class);
+	bytes = zsf_out(out, snap->free_bytes + snap->pages + snap->owner_bytes);
 	if (!bytes)
 		return;
 	put_free_list(zspage, class, bytes, snap->free_bytes);
-	put_owners(owners, bytes + snap->free_bytes, snap->owner_bytes);
+	bytes += snap->free_bytes;
+	put_states(zspage, bytes, snap->pages);
+	if (snap->owner_bytes)
+		put_owners(zspage, class, bytes + snap->pages);
 	out_align(out, 4);
 }
 
@@ -125,6 +154,7 @@ static void put_pool(struct zsf_session *s, unsigned int number, struct zsf_out 
 {
 	struct zsfuzz_snap_pool *snap = zsf_out(out, sizeof(*snap));
 	struct zsf_pool *pool = &s->pools[number];
+	struct zsf_totals totals;
 	unsigned int i;
 
 	if (!snap)
@@ -141,6 +171,8 @@ static void put_pool(struct zsf_session *s, unsigned int number, struct zsf_out 
 		    zsl_class_stat(class, ZSL_ENUM_ZS_OBJS_INUSE))
 			put_class(s, number, class, out);
 	}
+	if (pool->show_rows)
+		zsf_classes_read(s, number, out, &totals);
 }
 
 /* ---- objects and cgroups ----------------------------------------------- */
@@ -182,15 +214,17 @@ static void put_object(struct zsf_session *s, unsigned int number, struct zsf_ou
 static void put_cgroup(unsigned int number, struct zsf_out *out)
 {
 	struct zsfuzz_snap_cgroup *snap = zsf_out(out, sizeof(*snap));
-	u32 zswap, zswapped;
+	struct zsf_charge charge;
 
 	if (!snap)
 		return;
-	zsf_cgroup_read(number, &zswap, &zswapped);
+	zsf_cgroup_read(number, &charge);
 	snap->kind = ZSFUZZ_SNAP_CGROUP;
 	snap->cgroup = number;
-	snap->zswap = zswap;
-	snap->zswapped = zswapped;
+	snap->zswap = charge.zswap;
+	snap->zswapped = charge.zswapped;
+	snap->incompressible = charge.incompressible;
+	snap->zswap_max = zsf_cgroup_limit_of(number);
 }
 
 /* Everything as the program left it. */
@@ -243,8 +277,8 @@ static u8 pool_left(struct zsf_pool *pool)
 void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out)
 {
 	struct zsfuzz_snap_end *snap = zsf_out(out, sizeof(*snap));
+	struct zsf_charge charge;
 	unsigned int i;
-	u32 zswapped;
 
 	zsf_session_drain(s);
 	out_align(out, 8);
@@ -255,7 +289,10 @@ void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out)
 		if (s->pools[i].zs)
 			snap->left |= pool_left(&s->pools[i]);
 	zsf_cgroups_flush();
-	snap->zswap = zsf_cgroups_left(&zswapped);
-	if (snap->zswap || zswapped)
+	zsf_cgroups_left(&charge);
+	snap->zswap = charge.zswap;
+	if (charge.zswap || charge.zswapped || charge.incompressible)
 		snap->left |= ZSFUZZ_LEFT_CHARGE;
+	if (zsf_zspages(s))
+		snap->left |= ZSFUZZ_LEFT_VMSTAT;
 }

@@ -16,6 +16,9 @@ enum zsf_wire_macros {
 	ZSFUZZ_WIRE_NONE16		= ZSFUZZ_NONE16,
 	ZSFUZZ_WIRE_FOREIGN		= ZSFUZZ_FOREIGN,
 	ZSFUZZ_WIRE_BAD_HEADER		= ZSFUZZ_BAD_HEADER,
+	ZSFUZZ_WIRE_NO_LIMIT		= ZSFUZZ_NO_LIMIT,
+	ZSFUZZ_WIRE_TAG_MASK		= ZSFUZZ_TAG_MASK,
+	ZSFUZZ_WIRE_PAGE_POINTER	= ZSFUZZ_PAGE_POINTER,
 	ZSFUZZ_WIRE_PATTERNS		= ZSFUZZ_PATTERNS,
 	ZSFUZZ_WIRE_MAX_OPS		= ZSFUZZ_MAX_OPS,
 	ZSFUZZ_WIRE_MAX_PROGRAMS	= ZSFUZZ_MAX_PROGRAMS,
@@ -34,6 +37,7 @@ static const struct zsf_wire {
 	struct zsfuzz_result		result;
 	struct zsfuzz_snap_pool		pool;
 	struct zsfuzz_snap_class	class;
+	struct zsfuzz_snap_row		row;
 	struct zsfuzz_snap_zspage	zspage;
 	struct zsfuzz_snap_object	object;
 	struct zsfuzz_snap_cgroup	cgroup;

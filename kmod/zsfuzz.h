@@ -36,6 +36,7 @@ struct zsf_pool {
 	struct work_struct *hooked;	/* free_work, while its function is replaced */
 	work_func_t	free_func;	/* what it was */
 	bool		kicked;		/* the worker was asked for meanwhile */
+	bool		show_rows;	/* of the classes file, in the snapshot */
 	struct list_head hook;		/* in zsf_hooks */
 };
 
@@ -70,6 +71,7 @@ struct zsf_session {
 	u8			fail_nth;	/* armed for the next operation */
 	bool			fail_armed;
 	bool			tree_changed;	/* cgroups were created or removed */
+	unsigned long		zspages_base;	/* NR_ZSPAGES when the program began */
 	unsigned long		places[ZSFUZZ_OBJECTS];	/* before a compaction */
 	char			name[24];
 	void			*copy;		/* local_copy of zs_obj_read_begin() */
@@ -85,6 +87,7 @@ void zsf_pool_destroy(struct zsf_session *s, unsigned int number);
 u32 zsf_pool_compacted(struct zsf_pool *pool);
 void zsf_pool_hook(struct zsf_pool *pool);
 void zsf_pool_flush(struct zsf_session *s, unsigned int number);
+u16 zsf_zspages(struct zsf_session *s);
 
 u16 zsf_zspage_number(struct zsf_session *s, void *zspage, unsigned int pool);
 void zsf_zspage_gone(struct zsf_session *s, void *zspage);
@@ -101,14 +104,25 @@ struct zsf_cgroup {
 
 extern struct zsf_cgroup zsf_cgroups[ZSFUZZ_CGROUPS];
 
+/* What a cgroup and its descendants have in zswap. */
+struct zsf_charge {
+	u32	zswap;		/* bytes */
+	u32	zswapped;	/* objects */
+	u32	incompressible;	/* objects */
+};
+
 void zsf_cgroups_init(void);
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
 void zsf_cgroup_retire(unsigned int number);
 bool zsf_cgroup_has_child(unsigned int number);
 u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
-void zsf_cgroup_read(unsigned int number, u32 *zswap, u32 *zswapped);
-u32 zsf_cgroups_left(u32 *zswapped);
+void zsf_cgroup_read(unsigned int number, struct zsf_charge *charge);
+int zsf_cgroup_limit(unsigned int number, u16 pages);
+u16 zsf_cgroup_limit_of(unsigned int number);
+void zsf_cgroups_unlimit(void);
+int zsf_cgroup_may_zswap(unsigned int number);
+void zsf_cgroups_left(struct zsf_charge *charge);
 u32 zsf_cgroups_orphans(void);
 
 /* ---- operations -------------------------------------------------------- */
@@ -137,6 +151,17 @@ struct zsf_out {
 void *zsf_out(struct zsf_out *out, size_t bytes);
 void zsf_snapshot(struct zsf_session *s, struct zsf_out *out);
 void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out);
+
+/* ---- the classes file of debugfs --------------------------------------- */
+
+struct zsf_totals {
+	u16	used;		/* objects */
+	u16	pages;
+	u16	freeable;	/* pages */
+};
+
+int zsf_classes_read(struct zsf_session *s, unsigned int pool, struct zsf_out *out,
+		     struct zsf_totals *totals);
 
 /* ---- contents ---------------------------------------------------------- */
 

@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #define ZSFUZZ_MAGIC		0x7a5f0225
-#define ZSFUZZ_VERSION		1
+#define ZSFUZZ_VERSION		2
 
 /* Names in a program: o0..o255, p0..p3, c0..c7 (c0 is the root cgroup). */
 #define ZSFUZZ_OBJECTS		256
@@ -29,6 +29,9 @@
 #define ZSFUZZ_NONE16		0xffff	/* "nothing" in two bytes of a result */
 #define ZSFUZZ_FOREIGN		0xfe	/* an owner that is none of the program's cgroups */
 #define ZSFUZZ_BAD_HEADER	0xfe	/* as a pattern: the slot's header is not the object's handle */
+#define ZSFUZZ_NO_LIMIT		0xffff	/* zswap_max: no limit */
+#define ZSFUZZ_TAG_MASK		7	/* tag bits of memcg_data, in the state of a page */
+#define ZSFUZZ_PAGE_POINTER	8	/* memcg_data has a pointer, in the state of a page */
 
 #define ZSFUZZ_PATTERNS		16
 #define ZSFUZZ_MAX_OPS		1024	/* in one program */
@@ -51,7 +54,11 @@ enum zsfuzz_opcode {
 	ZSFUZZ_STAT		= 13,
 	ZSFUZZ_CGROUP_CREATE	= 14,
 	ZSFUZZ_CGROUP_REMOVE	= 15,
-	ZSFUZZ_NR_OPCODES	= 16,
+	ZSFUZZ_CLASSES		= 16,
+	ZSFUZZ_ZSWAP_MAX	= 17,
+	ZSFUZZ_MAY_ZSWAP	= 18,
+	ZSFUZZ_COMPACT_MEMORY	= 19,
+	ZSFUZZ_NR_OPCODES	= 20,
 };
 
 /* One operation, 8 bytes. */
@@ -64,18 +71,21 @@ struct zsfuzz_op {
 	__u16	arg;		/* see docs/PROGRAM.md */
 };
 
-/* What one operation did, 16 bytes. */
+/* What one operation did, 20 bytes. */
 struct zsfuzz_result {
 	__s16	ret;		/* 0 or a negative errno */
 	__u16	zspage;		/* in order of appearance in the program */
 	__u8	class;		/* index of the size class */
 	__u8	index;		/* of the object in its zspage */
 	__u8	owner;		/* cgroup in the owner entry, after the operation */
+	__u8	tail;		/* cgroup in the entry for the object's second page, if there is one */
 	__u8	group;		/* fullness group of the zspage, after the operation */
+	__u8	tag_bits;	/* memcg_data & 7: set in any page; << 4: set in all pages */
 	__u16	inuse;		/* objects in the zspage, after the operation */
 	__u16	tags;		/* bit k: page k of the zspage has memcg_data set */
 	__u16	value;
 	__u16	faults;		/* allocations left until the armed fault */
+	__u16	zspages;	/* NR_ZSPAGES, pages since the program began */
 };
 
 /*
@@ -89,6 +99,7 @@ enum zsfuzz_snapshot_kind {
 	ZSFUZZ_SNAP_OBJECT	= 4,
 	ZSFUZZ_SNAP_CGROUP	= 5,
 	ZSFUZZ_SNAP_END		= 6,
+	ZSFUZZ_SNAP_ROW		= 7,
 };
 
 struct zsfuzz_snap_pool {
@@ -108,15 +119,45 @@ struct zsfuzz_snap_class {
 	__u16	inuse;		/* ZS_OBJS_INUSE */
 };
 
-/* Followed by the free list (objs - inuse bytes) and the owners (objs bytes or none). */
+/*
+ * A row of the file zsmalloc/<pool>/classes in debugfs that has a number other
+ * than 0, or the totals.  @g10 to @g100: zspages by fullness.
+ */
+struct zsfuzz_snap_row {
+	__u8	kind;
+	__u8	class;		/* ZSFUZZ_NONE8: totals */
+	__u16	size;		/* bytes */
+	__u16	g10;
+	__u16	g20;
+	__u16	g30;
+	__u16	g40;
+	__u16	g50;
+	__u16	g60;
+	__u16	g70;
+	__u16	g80;
+	__u16	g90;
+	__u16	g99;
+	__u16	g100;
+	__u16	allocated;	/* objects */
+	__u16	used;		/* objects */
+	__u16	pages;
+	__u16	chain;		/* pages_per_zspage */
+	__u16	freeable;	/* pages */
+};
+
+/*
+ * Followed by the free list (objs - inuse bytes), the state of each page (its
+ * tag bits and ZSFUZZ_PAGE_POINTER), and the owner entries, array by array.
+ */
 struct zsfuzz_snap_zspage {
 	__u8	kind;
 	__u8	group;
 	__u16	zspage;
 	__u16	inuse;
-	__u16	tags;		/* as in zsfuzz_result */
 	__u16	free_bytes;
 	__u16	owner_bytes;
+	__u8	pages;
+	__u8	pad;
 };
 
 struct zsfuzz_snap_object {
@@ -133,12 +174,15 @@ struct zsfuzz_snap_cgroup {
 	__u8	cgroup;
 	__u16	zswapped;	/* objects, with all descendants' */
 	__u32	zswap;		/* bytes, with all descendants' */
+	__u16	incompressible;	/* objects, with all descendants' */
+	__u16	zswap_max;	/* pages, or ZSFUZZ_NO_LIMIT */
 };
 
 enum zsfuzz_leftover {
 	ZSFUZZ_LEFT_OBJECTS	= 1,	/* a class is not empty */
 	ZSFUZZ_LEFT_PAGES	= 2,	/* zs_get_total_pages() is not 0 */
 	ZSFUZZ_LEFT_CHARGE	= 4,	/* a cgroup has zswap bytes or objects left */
+	ZSFUZZ_LEFT_VMSTAT	= 8,	/* NR_ZSPAGES is not what it was */
 };
 
 /* After everything was freed. */
@@ -178,6 +222,8 @@ enum zsfuzz_features {
 	ZSFUZZ_HAS_MIGRATION	= 4,
 	ZSFUZZ_HAS_FAULTS	= 8,
 	ZSFUZZ_HAS_COVERAGE	= 16,
+	ZSFUZZ_HAS_ZSWAP	= 32,	/* owners are charged */
+	ZSFUZZ_HAS_CLASSES	= 64,	/* zsmalloc/<pool>/classes in debugfs */
 };
 
 struct zsfuzz_compare {

@@ -15,13 +15,11 @@
 #include <linux/spinlock.h>
 #include <linux/zsmalloc.h>
 
+#include "zsfuzz_abi.h"
 #include "zsfuzz_layout.h"
 
 #if defined(CONFIG_SMP) || defined(CONFIG_PREEMPTION)
 #error "zsfuzz needs a kernel for one CPU, without preemption: programs must have one outcome"
-#endif
-#if ZSL_DESIGN == 2
-#error "zsfuzz cannot read the owners of the zpdesc design yet"
 #endif
 
 #define ZSL_FIELD(type, base, where) \
@@ -132,32 +130,129 @@ static inline void zsl_zspage_readers(void *zspage, int change)
 	spin_unlock(lock);
 }
 
-static inline u16 zsl_zspage_tags(void *zspage, void *class)
+/* ---- memcg_data and owners --------------------------------------------- */
+
+static inline unsigned long zsl_memcg_data(struct page *page)
 {
-	u16 tags = 0;
 #ifdef CONFIG_MEMCG
+	return page->memcg_data;
+#else
+	return 0;
+#endif
+}
+
+static inline u8 zsl_page_state(struct page *page)
+{
+	unsigned long data = zsl_memcg_data(page);
+	u8 state = data & ZSFUZZ_TAG_MASK;
+
+	if (data & ~(unsigned long)ZSFUZZ_TAG_MASK)
+		state |= ZSFUZZ_PAGE_POINTER;
+	return state;
+}
+
+struct zsl_tags {
+	u16	pages;	/* bit k: page k has memcg_data set */
+	u8	bits;	/* tag bits in any page; << 4: in all pages */
+};
+
+static inline struct zsl_tags zsl_zspage_tags(void *zspage, void *class)
+{
 	struct page *page = ZSL_FIELD(struct page *, zspage, zspage_first_zpdesc);
 	unsigned int k, pages = zsl_class_pages(class);
+	u8 any = 0, all = ZSFUZZ_TAG_MASK;
+	u16 set = 0;
 
 	for (k = 0;;) {
-		if (page->memcg_data)
-			tags |= 1u << k;
+		unsigned long data = zsl_memcg_data(page);
+
+		if (data)
+			set |= 1u << k;
+		any |= data & ZSFUZZ_TAG_MASK;
+		all &= data;
 		if (++k == pages)
 			break;
 		page = ZSL_FIELD(struct page *, page, zpdesc_next);
 	}
-#endif
-	return tags;
+	return (struct zsl_tags) { set, any | all << 4 };
 }
 
-/* The owner array of a zspage, or NULL. */
-static inline struct obj_cgroup **zsl_zspage_owners(void *zspage)
+/* The object that page @k of a zspage begins with, perhaps the end of one. */
+static inline unsigned int zsl_first_object(void *class, unsigned int k)
+{
+	return (k << PAGE_SHIFT) / zsl_class_size(class);
+}
+
+/* The last object that has a byte in page @k. */
+static inline unsigned int zsl_last_object(void *class, unsigned int k)
+{
+	unsigned int last = (((k + 1) << PAGE_SHIFT) - 1) / zsl_class_size(class);
+
+	return min_t(unsigned int, last, zsl_class_objs(class) - 1);
+}
+
+/*
+ * Owner arrays, as the design has them: one for a zspage with an entry for
+ * each object, or one for each of its pages with an entry for each object that
+ * has a byte there, in order.
+ */
+#if ZSL_DESIGN == 2
+static inline unsigned int zsl_owner_arrays(void *class)
+{
+	return zsl_class_pages(class);
+}
+
+static inline struct obj_cgroup **zsl_owner_array(void *zspage, unsigned int k)
+{
+	unsigned long data = ZSL_FIELD(unsigned long, zsl_zspage_page(zspage, k),
+				       zpdesc_objcgs);
+
+	return (struct obj_cgroup **)(data & ~(unsigned long)ZSFUZZ_TAG_MASK);
+}
+
+static inline unsigned int zsl_array_first(void *class, unsigned int k)
+{
+	return zsl_first_object(class, k);
+}
+
+static inline unsigned int zsl_array_last(void *class, unsigned int k)
+{
+	return zsl_last_object(class, k);
+}
+#else
+static inline unsigned int zsl_owner_arrays(void *class)
+{
+	return 1;
+}
+
+static inline struct obj_cgroup **zsl_owner_array(void *zspage, unsigned int k)
 {
 #ifdef ZSL_OFF_zspage_objcgs
 	return ZSL_FIELD(struct obj_cgroup **, zspage, zspage_objcgs);
 #else
 	return NULL;
 #endif
+}
+
+static inline unsigned int zsl_array_first(void *class, unsigned int k)
+{
+	return 0;
+}
+
+static inline unsigned int zsl_array_last(void *class, unsigned int k)
+{
+	return zsl_class_objs(class) - 1;
+}
+#endif
+
+/*
+ * An entry, which array @k must have.  KASAN is not asked: a kernel whose
+ * arrays are too short shall be caught at its own access, not at this one.
+ */
+static inline struct obj_cgroup *zsl_owner(struct obj_cgroup **array, void *class,
+					   unsigned int k, unsigned int index)
+{
+	return READ_ONCE_NOCHECK(array[index - zsl_array_first(class, k)]);
 }
 
 #endif /* ZSL_H */

@@ -25,17 +25,17 @@ from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.summary import progress_line, render_summary
 from zsfuzz.text import format_program
+from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.errors import ZsToolsError
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import for_console
 
-DESIGNS = ("zspage", "stock")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
 
 design_option = click.option(
-    "--design", type=click.Choice(DESIGNS), default="zspage", show_default=True,
+    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
     help="Where object owners are kept; stock: unpatched.",
 )  # fmt: skip
 linux_option = click.option(

@@ -16,8 +16,8 @@ from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.history import Auditor
 from zsfuzz.mutator import Mutator
-from zsfuzz.program import OP_SIZE, Opcode
-from zsfuzz.rawbytes import decode
+from zsfuzz.program import OP_SIZE
+from zsfuzz.rawbytes import DEAR_OPS, decode
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.triage import Triage
@@ -157,6 +157,6 @@ class Explorer:
 
 
 def _is_dear(wire: bytes) -> bool:
-    """Tell whether a program makes or removes cgroups, which takes as long as 10,000 operations."""
+    """Tell whether a program has operations that take as long as 10,000 others."""
     opcodes = wire[::OP_SIZE]
-    return Opcode.CGROUP_REMOVE in opcodes or Opcode.CGROUP_CREATE in opcodes
+    return any(op in opcodes for op in DEAR_OPS)

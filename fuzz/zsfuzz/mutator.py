@@ -141,7 +141,11 @@ class Mutator:
         pattern, flag = (
             (patterns.remove_cgroup, WITH_CGROUPS),
             (patterns.another_pool, WITH_POOLS),
-        )[rng.below(2)]
+            (patterns.remove_cgroup, WITH_CGROUPS),
+            (patterns.another_pool, WITH_POOLS),
+            (patterns.whole_memory, WITH_CGROUPS),
+            (patterns.classes_file, WITH_POOLS),
+        )[rng.below(6)]
         at = rng.below((len(ops) >> 3) + 1)
         block = pattern(rng, self.sizes, _site(rng, ops, at, cap))
         return _join_headers(header, MARK | flag), ops[: at << 3] + block + ops[at << 3 :]

@@ -101,7 +101,7 @@ def _difference(
 ) -> Difference:
     free = model.fields.get(f"{field.record}.free")
     slot_free = (
-        field.name == "owners"
+        field.name in ("owners", "tail_owners")
         and free is not None
         and isinstance(free.value, tuple)
         and field.index in free.value

@@ -187,6 +187,27 @@ def statistics(rng: Lcg, _sizes: SizeTable, _site: Site) -> bytes:
     return record(Opcode.STAT, owner=rng.below(8))
 
 
+def limits(rng: Lcg, _sizes: SizeTable, _site: Site) -> bytes:
+    """Limit a cgroup's zswap, to nothing, to little or not at all, and ask whether it is full."""
+    limit = bytearray(record(Opcode.ZSWAP_MAX, owner=1 + rng.below(6), arg=rng.below(8)))
+    if rng.below(4) == 0:
+        limit[6:8] = b"\xff\xff"
+    ask = record(Opcode.MAY_ZSWAP, owner=rng.below(7))
+    return bytes(limit) + ask if rng.below(4) else ask
+
+
+def classes_file(rng: Lcg, _sizes: SizeTable, _site: Site) -> bytes:
+    """Read a pool's file in debugfs (dear)."""
+    return record(Opcode.CLASSES, pool=draw_pool(rng))
+
+
+def whole_memory(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
+    """Compact all memory while a zspage is half empty, is read or has a page locked (dear)."""
+    block = mallocs(rng, sizes, site._replace(room=max(1, site.room - 3)), draw_pool(rng))
+    held = (b"", b"", record(LOCK_PAGE, block[1]), record(READ_LOCK, block[1]))[rng.below(4)]
+    return block + record(FREE, block[-7]) + held + record(Opcode.COMPACT_MEMORY)
+
+
 def remove_cgroup(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
     """Remove a cgroup that owns an object, and free the object or give it to another (dear)."""
     cgroup = 3 + rng.below(5)
@@ -216,7 +237,7 @@ _SHARES: tuple[tuple[Pattern, int], ...] = (
     (fill, 7),
     (fill_and_compact, 7),
     (fill_and_reuse, 5),
-    (free_run, 10),
+    (free_run, 9),
     (write_run, 3),
     (deferred_free, 5),
     (locked_free, 3),
@@ -226,5 +247,6 @@ _SHARES: tuple[tuple[Pattern, int], ...] = (
     (rewrite, 3),
     (squeeze, 5),
     (statistics, 1),
+    (limits, 1),
 )
 PATTERNS: tuple[Pattern, ...] = tuple(p for p, share in _SHARES for _ in range(share))

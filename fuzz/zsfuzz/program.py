@@ -9,7 +9,7 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from zsfuzz.errors import BadProgram
-from zsmodel.wire import CGROUPS, MAX_OPS, NO_OWNER, OP, PATTERNS, POOLS
+from zsmodel.wire import CGROUPS, MAX_OPS, NAME_CGROUP, NO_OWNER, OP, PATTERNS, POOLS
 
 OP_SIZE = OP.size  # bytes
 
@@ -33,6 +33,10 @@ class Opcode(IntEnum):
     STAT = 13
     CGROUP_CREATE = 14
     CGROUP_REMOVE = 15
+    CLASSES = 16
+    ZSWAP_MAX = 17
+    MAY_ZSWAP = 18
+    COMPACT_MEMORY = 19
 
     @property
     def word(self) -> str:
@@ -40,7 +44,7 @@ class Opcode(IntEnum):
         return self.name.lower()
 
 
-CGROUP_OPS = frozenset((Opcode.STAT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE))
+CGROUP_OPS = frozenset(Opcode(op) for op in NAME_CGROUP)
 OWNER_OPS = frozenset((Opcode.MALLOC, Opcode.WRITE))
 
 # What each operation reads, besides its opcode, and what it makes of `arg`.
@@ -61,6 +65,10 @@ USES: dict[Opcode, frozenset[str]] = {
     Opcode.STAT: frozenset(("owner",)),
     Opcode.CGROUP_CREATE: frozenset(("owner", "arg")),
     Opcode.CGROUP_REMOVE: frozenset(("owner",)),
+    Opcode.CLASSES: frozenset(("pool",)),
+    Opcode.ZSWAP_MAX: frozenset(("owner", "arg")),
+    Opcode.MAY_ZSWAP: frozenset(("owner",)),
+    Opcode.COMPACT_MEMORY: frozenset(),
 }
 ARG_MODULUS = {
     Opcode.POOL_CREATE: 2,

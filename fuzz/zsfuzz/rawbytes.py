@@ -5,26 +5,27 @@ Byte 0 is a header; 8-byte records follow, laid out as struct zsfuzz_op.  Each c
 a table that leaves valid values as they are and gives every other value a meaning, so that bytes
 made by encode() are the wire form itself, and random bytes are still a sensible program.
 
-The header decides which operations the program may have.  Creating and removing cgroups costs
-milliseconds, and pools are dear too, so only headers 0xf0 to 0xff allow them.
+The header decides which operations the program may have.  Creating and removing cgroups and
+compacting all memory cost milliseconds, and pools and their files in debugfs are dear too, so only
+headers 0xf0 to 0xff allow them.
 """
 
 from dataclasses import dataclass
 
 from zsfuzz.errors import BadProgram
-from zsfuzz.program import Opcode
+from zsfuzz.program import CGROUP_OPS, Opcode
 from zsmodel.wire import CGROUPS, NO_OWNER, POOLS
 
 DEFAULT_LIMIT = 256  # operations
 
 MARK = 0xF0  # a header with these bits set carries the flags below
-WITH_POOLS = 1  # pool_create and pool_destroy may occur, and p2 and p3 be used
-WITH_CGROUPS = 2  # cgroup_create and cgroup_remove may occur
+WITH_POOLS = 1  # pool_create, pool_destroy and classes may occur, and p2 and p3 be used
+WITH_CGROUPS = 2  # cgroup_create, cgroup_remove and compact_memory may occur
 WIDE = 4  # sizes above 4351 may occur
 COMMON = 0  # the header without any of them
 
-POOL_OPS = (Opcode.POOL_CREATE, Opcode.POOL_DESTROY)
-DEAR_OPS = (Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
+POOL_OPS = (Opcode.POOL_CREATE, Opcode.POOL_DESTROY, Opcode.CLASSES)
+DEAR_OPS = (Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.COMPACT_MEMORY)
 
 # How often a byte that is no opcode stands for an operation.
 WEIGHTS = {
@@ -40,6 +41,8 @@ WEIGHTS = {
     Opcode.FAIL_NEXT: 5,
     Opcode.SHRINK: 3,
     Opcode.STAT: 2,
+    Opcode.MAY_ZSWAP: 2,
+    Opcode.ZSWAP_MAX: 1,
 }
 POOL_WEIGHTS = (9, 4, 2, 1)
 
@@ -92,6 +95,7 @@ _OWNERS = bytes(
 # High byte of a size: 0 to 15 mostly, 16 (4096 to 4351 bytes) seldom.
 _SIZES = bytes(v if v <= 16 else 16 if v % 64 == 63 else v % 16 for v in range(256))
 _ANY = bytes(range(256))
+_NAMELESS = bytes(op for op in Opcode if op not in CGROUP_OPS)
 
 
 def _tables(flags: int) -> Tables:
@@ -133,15 +137,15 @@ def decode(data: bytes, limit: int = DEFAULT_LIMIT) -> bytes:
         columns[3::8] = owners.translate(_OWNERS)
         columns[5::8] = sizes.translate(tables.sizes)
         out = bytes(columns)
-    if 13 in fixed or 14 in fixed or 15 in fixed:
+    if fixed.translate(None, _NAMELESS):
         return _name_cgroups(out, fixed)
     return out
 
 
 def _name_cgroups(records: bytes, opcodes: bytes) -> bytes:
-    # stat, cgroup_create and cgroup_remove need a cgroup, and cgroup_create a parent.
+    # These need a cgroup, and cgroup_create a parent.
     out = bytearray(records)
-    for opcode in (Opcode.STAT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE):
+    for opcode in sorted(CGROUP_OPS):
         at = opcodes.find(opcode)
         while at >= 0:
             out[at * 8 + 3] &= 7

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from zsfuzz.program import Opcode, Program
 from zsfuzz.values import Value
-from zsmodel.classes import distinct_classes
+from zsmodel.classes import ClassShape, distinct_classes
 from zsmodel.kernel import Kernel
-from zsmodel.wire import RECORDS, SNAPSHOT_KINDS, Record
+from zsmodel.wire import NONE8, RECORDS, SNAPSHOT_KINDS, Record
 
 RESULT = RECORDS["zsfuzz_result"]
 RESULT_SIZE = RESULT.size  # bytes
@@ -70,8 +70,8 @@ def _unused(path: str, fields: dict[str, Field]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _class_sizes(kernel: Kernel) -> dict[int, int]:
-    return {shape.index: shape.size for shape in distinct_classes(kernel)}
+def _shapes(kernel: Kernel) -> dict[int, ClassShape]:
+    return {shape.index: shape for shape in distinct_classes(kernel)}
 
 
 # ---- results -------------------------------------------------------------------------------
@@ -82,20 +82,29 @@ RESULT_KINDS = {
     "class": "byte",
     "index": "byte",
     "owner": "cgroup",
+    "tail": "cgroup",
     "group": "byte",
+    "tag_bits": "tag_bits",
     "inuse": "number",
     "tags": "bits",
     "value": "short",
     "faults": "short",
+    "zspages": "number",
 }
 _OTHER_KINDS = {
     (Opcode.READ, "value"): "pattern",
     (Opcode.SHRINK, "tags"): "number",
+    (Opcode.CLASSES, "tags"): "number",
+    (Opcode.CLASSES, "value"): "number",
+    (Opcode.MAY_ZSWAP, "value"): "truth",
+    (Opcode.MIGRATE, "value"): "page_state",
 }
 
 
 def _result_fields(number: int, opcode: Opcode, values: dict[str, int]) -> Iterator[Field]:
     kinds = dict(RESULT_KINDS)
+    # Which pages have memcg_data tells more than how it is tagged, so that goes first.
+    values["tag_bits"] = values.pop("tag_bits")
     if opcode is Opcode.STAT and values["ret"] == 0:
         # One number in two members; bytes tell more than the count of objects, so they go first.
         values = dict(values, value=values["value"] | values.pop("tags") << 16)
@@ -113,19 +122,23 @@ SNAP_KINDS = {
     "group": "byte",
     "index": "byte",
     "bad_groups": "bits",
-    "tags": "bits",
     "zspage": "zspage",
+    "zswap_max": "limit",
     "pattern": "pattern",
     "left": "leftovers",
 }
 _NAMING = frozenset(("kind", "pad", "pool", "class", "object", "cgroup", "free_bytes"))
+# The order in which a cgroup's charges are compared: bytes tell more than counts.
+_CHARGES = ("zswap", "zswapped", "incompressible", "zswap_max")
 
 
 class _Reader:
     def __init__(self, data: bytes, program: Program, kernel: Kernel) -> None:
         self.data = data
         self.program = program
-        self.sizes = _class_sizes(kernel)
+        self.shapes = _shapes(kernel)
+        self.ownership = kernel.ownership
+        self.class_index = -1
         self.offset = 0
         self.pool = "p?"
         self.size_class = "class?"
@@ -167,14 +180,15 @@ class _Reader:
         values = self.take(RECORDS[name], f"the next {subject} record")
         prefix = self.prefix(subject, values)
         yield Field(prefix, subject, "exists", 1, "exists")
-        for member, value in reversed(values.items()) if subject == "cgroup" else values.items():
+        for member in _CHARGES if subject == "cgroup" else values:
+            value = values[member]
             if member in _NAMING or (subject, member) == ("zspage", "zspage"):
                 continue
             kind = SNAP_KINDS.get(member, "number")
             yield Field(f"{prefix}.{member}", subject, member, value, kind, record=prefix)
         if subject == "zspage":
             self.lists.setdefault(values["group"], []).append(values["zspage"])
-            yield from self.zspage_bytes(prefix, values["free_bytes"], values["owner_bytes"])
+            yield from self.zspage_bytes(prefix, values)
         self.ended = subject == "end"
 
     def prefix(self, subject: str, values: dict[str, int]) -> str:
@@ -182,23 +196,48 @@ class _Reader:
             self.pool = f"p{values['pool']}"
             return self.pool
         if subject == "class":
-            size = self.sizes.get(values["class"])
-            shown = f" size={size}" if size else ""
+            self.class_index = values["class"]
+            shape = self.shapes.get(self.class_index)
+            shown = f" size={shape.size}" if shape else ""
             self.size_class = f"class[{values['class']}{shown}]"
             return f"{self.pool}.{self.size_class}"
         if subject == "zspage":
             return f"{self.pool}.{self.size_class}.z{values['zspage']}"
+        if subject == "row":
+            row = "total" if values["class"] == NONE8 else str(values["class"])
+            return f"{self.pool}.classes[{row}]"
         if subject in ("object", "cgroup"):
             return f"{subject[0]}{values[subject]}"
         return subject
 
-    def zspage_bytes(self, prefix: str, free: int, owners: int) -> Iterator[Field]:
+    def zspage_bytes(self, prefix: str, values: dict[str, int]) -> Iterator[Field]:
+        free, pages, owners = values["free_bytes"], values["pages"], values["owner_bytes"]
         order = tuple(self.take_bytes(free, f"the free list of {prefix}"))
         yield Field(f"{prefix}.free", "zspage", "free", order, "byte", record=prefix)
-        for index, owner in enumerate(self.take_bytes(owners, f"the owners of {prefix}")):
-            path = f"{prefix}.owners[{index}]"
-            yield Field(path, "zspage", "owners", owner, "cgroup", record=prefix, index=index)
-        self.take_bytes(-(free + owners) % 4, f"the padding of {prefix}")
+        for page, state in enumerate(self.take_bytes(pages, f"the pages of {prefix}")):
+            path = f"{prefix}.page[{page}].memcg_data"
+            yield Field(path, "zspage", "page_states", state, "page_state", record=prefix)
+        entries = self.entries(owners)
+        for entry, owner in enumerate(self.take_bytes(owners, f"the owners of {prefix}")):
+            name, index, again = entries[entry]
+            path, field = f"{prefix}.{name}", "tail_owners" if again else "owners"
+            yield Field(path, "zspage", field, owner, "cgroup", record=prefix, index=index)
+        self.take_bytes(-(free + pages + owners) % 4, f"the padding of {prefix}")
+
+    def entries(self, count: int) -> list[tuple[str, int, bool]]:
+        """Name `count` owner entries, tell whose each is, and whether that is its second."""
+        shape = self.shapes.get(self.class_index)
+        arrays = self.ownership.arrays(shape) if shape else ()
+        if sum(map(len, arrays)) != count:
+            return [(f"owners[{index}]", index, False) for index in range(count)]
+        if len(arrays) == 1:
+            return [(f"owners[{index}]", index, False) for index in arrays[0]]
+        found, seen = [], set()
+        for page, array in enumerate(arrays):
+            for slot, index in enumerate(array):
+                found.append((f"page[{page}].owners[{slot}]", index, index in seen))
+                seen.add(index)
+        return found
 
     def list_fields(self) -> Iterator[Field]:
         # The order within each fullness group, known when the class's last zspage was read.

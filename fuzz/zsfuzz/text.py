@@ -42,6 +42,10 @@ FORMS = {
     Opcode.STAT: _form("", "c", ""),
     Opcode.CGROUP_CREATE: _form("c", "", "parent:arg"),
     Opcode.CGROUP_REMOVE: _form("", "c", ""),
+    Opcode.CLASSES: _form("", "p", ""),
+    Opcode.ZSWAP_MAX: _form("", "c", "pages:arg"),
+    Opcode.MAY_ZSWAP: _form("", "c", ""),
+    Opcode.COMPACT_MEMORY: _form("", "", ""),
 }
 WORDS = {opcode.word: opcode for opcode in Opcode}
 

@@ -5,9 +5,11 @@ A title has no numbers, names or addresses, so that the same fault has the same 
 shows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zsfuzz.values import LEFTOVERS, Value, errno_word
+from zsmodel.design import POINTER
 from zsmodel.wire import BAD_HEADER, FOREIGN, NONE8, NONE16
 
 
@@ -45,14 +47,20 @@ WORDS: dict[object, str] = {
     ("object", "zspage"): "zspage of an object",
     ("object", "index"): "slot of an object",
     ("object", "length"): "length of an object",
+    ("classes", "value"): "pages_used in the classes file",
+    ("classes", "inuse"): "obj_used in the classes file",
+    ("classes", "tags"): "freeable in the classes file",
+    ("may_zswap", "value"): "verdict on the limit of zswap",
+    ("cgroup", "incompressible"): "count of incompressible objects",
+    ("cgroup", "zswap_max"): "limit of zswap",
     "zspage": "zspage",
     "class": "size class",
     "index": "slot",
     "group": "fullness group",
     "inuse": "count of objects in the zspage",
-    "tags": "memcg_data of the pages",
     "value": "pages of the pool",
     "faults": "count of allocations",
+    "zspages": "NR_ZSPAGES",
 }
 
 
@@ -64,33 +72,16 @@ def title_of(difference: Difference) -> str:
 
 
 def _result_title(diff: Difference) -> str:
-    if diff.name == "ret":
-        return _errno_title(diff)
-    if diff.name == "owner":
-        if diff.subject == "malloc" and diff.model == NONE8:
-            return "new object has an owner already"
-        return _owner_title(diff)
-    if diff.subject == "stat" and diff.name in ("value", "inuse"):
-        return _charge_title(diff)
-    if (diff.subject, diff.name) == ("read", "value"):
-        return _content_title(diff)
-    return _plain_title(diff)
+    if diff.name == "owner" and diff.subject == "malloc" and diff.model == NONE8:
+        return "new object has an owner already"
+    special = RESULT_TITLES.get((diff.subject, diff.name)) or RESULT_TITLES.get(diff.name)
+    return special(diff) if special else _plain_title(diff)
 
 
 def _snapshot_title(diff: Difference) -> str:
-    if diff.name == "exists":
-        return _existence_title(diff)
-    if diff.name.startswith("owner"):
-        return _owner_title(diff) if diff.name == "owners" else _array_title(diff)
-    if diff.subject == "cgroup":
-        return _charge_title(diff)
-    if diff.subject == "end":
-        return _leftover_title(diff)
-    if diff.name == "bad_groups":
-        return "counter of a fullness group is not the length of its list"
-    if (diff.subject, diff.name) == ("object", "pattern"):
-        return _content_title(diff)
-    return _plain_title(diff)
+    special = SNAPSHOT_TITLES.get((diff.subject, diff.name)) or SNAPSHOT_TITLES.get(diff.name)
+    special = special or SNAPSHOT_TITLES.get(diff.subject)
+    return special(diff) if special else _plain_title(diff)
 
 
 def _existence_title(diff: Difference) -> str:
@@ -103,6 +94,28 @@ def _array_title(diff: Difference) -> str:
     if not diff.model:
         return "owner array where there should be none"
     return "owner array differs in size" if diff.kernel else "owner array is missing"
+
+
+def _tags_title(diff: Difference) -> str:
+    kernel, model = _numbers(diff)
+    if model == 0:
+        return "memcg_data is not zero"
+    if diff.name == "tags":
+        return "page without its owner array" if kernel < model else "memcg_data is not zero"
+    return (
+        "owner array without the tag OBJEXTS" if not kernel & 16 else "memcg_data has another tag"
+    )
+
+
+def _page_state_title(diff: Difference) -> str:
+    kernel, model = _numbers(diff)
+    if model == 0:
+        return "memcg_data is not zero"
+    if not kernel & POINTER:
+        return (
+            "page without its owner array" if not kernel else "tag in memcg_data without an array"
+        )
+    return "owner array without the tag OBJEXTS" if not kernel & 1 else "memcg_data has another tag"
 
 
 def _plain_title(diff: Difference) -> str:
@@ -142,6 +155,10 @@ def _owner_title(diff: Difference) -> str:
     return "object without owner has one" if diff.model == NONE8 else "owner is another cgroup"
 
 
+def _tail_title(diff: Difference) -> str:
+    return f"{_owner_title(diff)} in the array of its second page"
+
+
 def _charge_title(diff: Difference) -> str:
     if diff.name in ("inuse", "zswapped"):
         return f"cgroup counts too {_side(diff, 'many', 'few')} zswapped objects"
@@ -159,3 +176,34 @@ def _leftover_title(diff: Difference) -> str:
         return "charge left after everything was freed"
     left = [word for bit, word in LEFTOVERS.items() if _numbers(diff)[0] & bit]
     return f"{' and '.join(left) or 'something'} left after everything was freed"
+
+
+# By (operation or record, member); then by member; then, in the snapshot, by record.
+RESULT_TITLES: dict[object, Callable[[Difference], str]] = {
+    ("stat", "value"): _charge_title,
+    ("stat", "inuse"): _charge_title,
+    ("read", "value"): _content_title,
+    ("migrate", "value"): lambda _: "old page keeps memcg_data",
+    ("shrink", "tags"): _plain_title,
+    ("classes", "tags"): _plain_title,
+    "ret": _errno_title,
+    "owner": _owner_title,
+    "tail": _tail_title,
+    "tags": _tags_title,
+    "tag_bits": _tags_title,
+}
+SNAPSHOT_TITLES: dict[object, Callable[[Difference], str]] = {
+    ("class", "bad_groups"): (
+        lambda _: "counter of a fullness group is not the length of its list"
+    ),
+    ("cgroup", "zswap"): _charge_title,
+    ("cgroup", "zswapped"): _charge_title,
+    ("object", "pattern"): _content_title,
+    "exists": _existence_title,
+    "owners": _owner_title,
+    "tail_owners": _tail_title,
+    "owner_bytes": _array_title,
+    "page_states": _page_state_title,
+    "row": lambda _: "classes file differs from the classes",
+    "end": _leftover_title,
+}

@@ -4,13 +4,15 @@
 from collections.abc import Callable
 from errno import errorcode
 
-from zsmodel.wire import BAD_HEADER, CGROUPS, FOREIGN, NONE8, NONE16
+from zsmodel.design import POINTER
+from zsmodel.wire import BAD_HEADER, CGROUPS, FOREIGN, NO_LIMIT, NONE8, NONE16
 
 Value = int | tuple[int, ...]
 
 # On x86-64 Linux ENOTSUP and EOPNOTSUPP are one number; the kernel's word is the latter.
 _ERRNO_WORDS = {"ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK"}
-LEFTOVERS = {1: "objects", 2: "pages", 4: "charge"}
+LEFTOVERS = {1: "objects", 2: "pages", 4: "charge", 8: "NR_ZSPAGES"}
+TAGS = {1: "OBJEXTS", 2: "KMEM", 4: "bit 2"}  # enum page_memcg_data_flags
 
 
 def errno_word(ret: int) -> str:
@@ -66,6 +68,30 @@ def _show_leftovers(value: int) -> str:
     return f"{value:#x} ({', '.join(words) or 'unknown'})" if value else "0"
 
 
+def _show_tags(value: int) -> str:
+    return "|".join(word for bit, word in TAGS.items() if value & bit) or "no tag"
+
+
+def _show_tag_bits(value: int) -> str:
+    return f"{_show_tags(value & 7)} in some page, {_show_tags(value >> 4)} in all"
+
+
+def _show_page_state(value: int) -> str:
+    if value in (NONE8, NONE16):
+        return "none"
+    if not value:
+        return "0"
+    return f"{'a pointer' if value & POINTER else 'no pointer'}, {_show_tags(value & 7)}"
+
+
+def _show_limit(value: int) -> str:
+    return "max" if value == NO_LIMIT else f"{value} pages"
+
+
+def _show_truth(value: int) -> str:
+    return {0: "no", 1: "yes"}.get(value, _show_short(value))
+
+
 def _show_exists(value: int) -> str:
     return "present" if value else "absent"
 
@@ -80,6 +106,10 @@ SHOWN: dict[str, Callable[[int], str]] = {
     "pattern": _show_pattern,
     "bits": _show_bits,
     "leftovers": _show_leftovers,
+    "tag_bits": _show_tag_bits,
+    "page_state": _show_page_state,
+    "limit": _show_limit,
+    "truth": _show_truth,
     "exists": _show_exists,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zsmodel.wire import CGROUPS, NONE8
+from zsmodel.wire import CGROUPS, NO_LIMIT, NONE8
 
 PARENTS: Final = (0, NONE8, NONE8, 1, 3, 2, 2)  # of c0..c6 at the start; NONE8: the common parent
 
@@ -17,7 +17,7 @@ class Cgroup:
     later, count in its ancestors only: in effect they are the parent's (memcg_reparent_objcgs).
     """
 
-    __slots__ = ("children", "number", "parent", "removed", "zswap", "zswapped")
+    __slots__ = ("children", "number", "parent", "removed", "zswap", "zswap_max", "zswapped")
 
     def __init__(self, number: int, parent: Cgroup | None) -> None:
         self.number = number
@@ -26,6 +26,7 @@ class Cgroup:
         self.removed = False
         self.zswap = 0
         self.zswapped = 0
+        self.zswap_max = NO_LIMIT  # pages
         if parent:
             parent.children.append(self)
 
@@ -44,6 +45,16 @@ class Cgroup:
         self.zswap -= size
         self.zswapped -= 1
 
+    def may_zswap(self, page_size: int) -> bool:
+        """Tell whether it and its ancestors are below their limits (obj_cgroup_may_zswap)."""
+        cgroup: Cgroup | None = self
+        while cgroup and not cgroup.is_root:
+            limit = cgroup.zswap_max
+            if limit != NO_LIMIT and cgroup.total()[0] // page_size >= limit:
+                return False
+            cgroup = cgroup.parent
+        return True
+
     def total(self) -> tuple[int, int]:
         """Sum bytes and objects over the cgroup and its descendants (memcg_page_state)."""
         zswap, zswapped = self.zswap, self.zswapped
@@ -57,10 +68,11 @@ class Cgroup:
 class CgroupTree:
     """Hold the cgroups that a program can name; `names[c]` is None for an absent one."""
 
-    __slots__ = ("changed", "common", "exists", "names")
+    __slots__ = ("changed", "charged", "common", "exists", "names")
 
-    def __init__(self, exists: bool) -> None:
+    def __init__(self, exists: bool, charged: bool) -> None:
         self.exists = exists  # without memcg no cgroup does
+        self.charged = charged  # without zswap nobody is
         self.changed = True
         self.names: list[Cgroup | None] = []
         self.reset()
@@ -72,6 +84,7 @@ class CgroupTree:
         for cgroup in self.names:
             if cgroup:
                 cgroup.zswap = cgroup.zswapped = 0
+                cgroup.zswap_max = NO_LIMIT
 
     def _plant(self) -> None:
         root = Cgroup(0, None)

@@ -4,6 +4,7 @@
 from functools import cache
 
 from zsmodel.classes import FULL, GROUPS, ClassShape, fullness_group
+from zsmodel.design import POINTER, Design
 from zsmodel.features import class_kind
 from zsmodel.wire import NONE8
 from zsmodel.zspage import Zspage
@@ -18,15 +19,27 @@ def group_table(objs: int) -> bytes:
     return bytes(fullness_group(inuse, objs) for inuse in range(objs + 1))
 
 
+def tag_bits(page_states: bytes) -> int:
+    """Fold the tag bits of all pages: those in any, and, four bits up, those in all."""
+    some, every = 0, POINTER - 1
+    for state in page_states:
+        some |= state & (POINTER - 1)
+        every &= state
+    return some | every << 4
+
+
 class SizeClass:
     """Hold the fullness lists of one class (struct size_class).
 
     The head of a list is the *last* element; bit g of `occupied` says that list g is not empty.
     `allocated` and `inuse` count objects (ZS_OBJS_ALLOCATED, ZS_OBJS_INUSE).
+    What the design says of it holds in memcg-aware pools only.
     """
 
     __slots__ = (
         "allocated",
+        "arrays",
+        "entries",
         "fresh",
         "groups",
         "index",
@@ -35,12 +48,16 @@ class SizeClass:
         "lists",
         "objs",
         "occupied",
+        "page_states",
         "pages",
         "size",
+        "tag_bits",
+        "tags",
+        "twice",
         "unowned",
     )
 
-    def __init__(self, shape: ClassShape) -> None:
+    def __init__(self, shape: ClassShape, design: Design) -> None:
         self.index = shape.index
         self.size = shape.size
         self.pages = shape.pages
@@ -50,6 +67,13 @@ class SizeClass:
         self.fresh = bytearray(reversed(range(shape.objs)))
         self.unowned = bytearray([NONE8]) * shape.objs
         self.lists: list[list[Zspage]] = [[] for _ in range(GROUPS)]
+        arrays = design.arrays(shape)
+        self.arrays = len(arrays)
+        self.entries = bytes(index for array in arrays for index in array)  # objects, by entry
+        self.twice = bytes(self.entries.count(index) > 1 for index in range(shape.objs))
+        self.page_states = design.page_states(shape)
+        self.tags = sum(1 << k for k, state in enumerate(self.page_states) if state)
+        self.tag_bits = tag_bits(self.page_states)
         self.reset()
 
     def reset(self) -> None:

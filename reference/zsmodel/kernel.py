@@ -3,7 +3,8 @@
 
 from dataclasses import dataclass
 
-DESIGNS = ("stock", "zspage")
+from zsmodel.design import Design
+from zsmodel.designs import DESIGNS
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,19 @@ class Kernel:
     has_memcg: bool = True
     has_migration: bool = True
     has_faults: bool = True
+    has_zswap: bool = True  # with memcg: owners are charged
+    has_classes: bool = True  # the file zsmalloc/<pool>/classes
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
-            raise ValueError(f"design {self.design!r} has no model: use one of {DESIGNS}")
+            raise ValueError(f"design {self.design!r} has no model: use one of {tuple(DESIGNS)}")
+
+    @property
+    def ownership(self) -> Design:
+        """Find the design's rules."""
+        return DESIGNS[self.design]
 
     @property
     def has_owners(self) -> bool:
         """Tell whether memcg-aware pools exist."""
-        return self.design != "stock" and self.has_memcg
+        return self.ownership.keeps_owners and self.has_memcg

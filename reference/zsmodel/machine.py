@@ -2,14 +2,17 @@
 """The machine: a program in, the bytes that the kernel must answer out."""
 
 from collections.abc import Callable
+from typing import Final
 
 from zsmodel.faults import Words
 from zsmodel.features import SITUATIONS, situation
 from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
 from zsmodel.operations import Operations
-from zsmodel.snapshot import cgroup_records, finish, object_records, pool_records
+from zsmodel.snapshot import END, cgroup_records, object_records, pool_records
 from zsmodel.wire import FAIL_NEXT, FREE, MALLOC, OP, OPCODES, Packer, check_program
+
+FAULTS: Final = -2  # the last result's member `faults`
 
 Handler = Callable[[int, int, int, int, int], int]
 
@@ -55,11 +58,12 @@ class Model(Operations):
                 self.report_fault(op)
         if self.features is not None:
             self.note_all_situations()
-        return self.packer.pack(self.results) + self.snapshot()
+        answer = self.packer.pack(self.results) + self.snapshot()
+        return answer + bytes(-len(answer) % 8)
 
     def report_fault(self, op: int) -> None:
         """Add to an armed operation's result what is left; only zs_malloc() uses up allocations."""
-        self.results[-1] = self.left
+        self.results[FAULTS] = self.left
         if op != FAIL_NEXT:
             self.nth = 0
 
@@ -70,7 +74,8 @@ class Model(Operations):
             if pool:
                 records += pool_records(number, pool)
         records += object_records(self.live), cgroup_records(self.cgroups.names)
-        return finish(records)
+        records.append(END)
+        return b"".join(records)
 
     def compact(self, _object: int, number: int, _owner: int, _size: int, _arg: int) -> int:
         """Note what is about to change, then run zs_compact()."""

@@ -19,7 +19,7 @@ from typing import Final
 from zsmodel import faults
 from zsmodel.kernel import Kernel
 from zsmodel.pool import Pool
-from zsmodel.state import NO_TAGS, State
+from zsmodel.state import State
 from zsmodel.wire import NO_OWNER, NONE8, NONE16, PATTERNS, RECORDS
 from zsmodel.zspage import Object
 
@@ -75,7 +75,8 @@ class ObjectOperations(State):
                 obj.charged.uncharge(size)
             obj.zspage.owners[obj.index] = owner if owner != NO_OWNER else NONE8
             # c0, the root, is stored but never charged.
-            cgroup = obj.charged = self.cgroups.names[owner] if owner else None
+            charged = owner and self.cgroups.charged
+            cgroup = obj.charged = self.cgroups.names[owner] if charged else None
             if cgroup:
                 cgroup.charge(size)
 
@@ -109,27 +110,30 @@ class ObjectOperations(State):
             return ENOENT
         if obj.read_locked:
             return EBUSY
-        zspage, pool = obj.zspage, obj.pool
-        index, class_index, owner = obj.index, zspage.size_class.index, zspage.owners[obj.index]
+        zspage, pool, index = obj.zspage, obj.pool, obj.index
+        size_class, owner = zspage.size_class, zspage.owners[index]
         if obj.charged:
-            obj.charged.uncharge(zspage.size_class.size)
+            obj.charged.uncharge(size_class.size)
             obj.charged = None
-        group = NONE8 if pool.free(obj) else zspage.group
+        gone = pool.free(obj)
         del self.live[number]
         self.results.extend(
             (
                 0,
                 zspage.number,
-                class_index,
+                size_class.index,
                 index,
                 owner,
-                group,
+                owner if size_class.twice[index] else NONE8,
+                NONE8 if gone else zspage.group,
+                0 if gone else zspage.tag_bits,
                 zspage.inuse,
-                NO_TAGS,
+                0 if gone else zspage.tags,
                 pool.pages,
                 NONE16,
             )
         )
+        self.results.append(self.nr_zspages())
         return 0
 
     def migrate(self, number: int, _pool: int, _owner: int, _size: int, arg: int) -> int:
@@ -140,7 +144,7 @@ class ObjectOperations(State):
             return errno
         if obj.zspage.readers:
             return EBUSY
-        self.describe(obj, obj.pool.pages)
+        self.describe(obj, 0)  # the old page's memcg_data
         return 0
 
     def lock_page(self, number: int, _pool: int, _owner: int, _size: int, arg: int) -> int:

@@ -80,6 +80,52 @@ class Operations(ObjectOperations):
         self.succeed(zswap & NONE16, inuse=zswapped, tags=zswap >> 16)
         return 0
 
+    def zswap_max(self, _object: int, _pool: int, owner: int, _size: int, arg: int) -> int:
+        """Limit a cgroup's zswap to `arg` pages (memory.zswap.max)."""
+        errno = self.charged_cgroup_error(owner)
+        cgroup = self.cgroups.names[owner]
+        if cgroup is None or errno:
+            return errno
+        if cgroup.is_root:
+            return EPERM
+        cgroup.zswap_max = arg
+        self.succeed()
+        return 0
+
+    def may_zswap(self, _object: int, _pool: int, owner: int, _size: int, _arg: int) -> int:
+        """Ask whether a cgroup may have more in zswap (obj_cgroup_may_zswap)."""
+        errno = self.charged_cgroup_error(owner)
+        cgroup = self.cgroups.names[owner]
+        if cgroup is None or errno:
+            return errno
+        self.succeed(int(cgroup.may_zswap(self.page_size)))
+        return 0
+
+    def charged_cgroup_error(self, number: int) -> int:
+        """Find why a cgroup has no limit of zswap, 0 if it has."""
+        if not self.cgroups.charged:
+            return EOPNOTSUPP
+        return 0 if self.cgroups.names[number] else ESRCH
+
+    def classes(self, _object: int, number: int, _owner: int, _size: int, _arg: int) -> int:
+        """Read the totals of a pool's classes file; its rows are in the snapshot then."""
+        pool = self.pools[number]
+        if pool is None:
+            return ENOENT
+        if not self.kernel.has_classes:
+            return EOPNOTSUPP
+        pool.show_rows = True
+        used = sum(size_class.inuse for size_class in pool.classes.values())
+        self.succeed(pool.pages, inuse=used, tags=shrinker_count(pool))
+        return 0
+
+    def compact_memory(self, _object: int, _pool: int, _owner: int, _size: int, _arg: int) -> int:
+        """Compact all memory: pages migrate, and nothing that a program could see changes."""
+        if not self.kernel.has_migration:
+            return EOPNOTSUPP
+        self.succeed()
+        return 0
+
     def cgroup_create(self, _object: int, _pool: int, owner: int, _size: int, arg: int) -> int:
         """Make a cgroup's directory (mem_cgroup_css_online)."""
         names = self.cgroups.names

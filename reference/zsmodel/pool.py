@@ -14,7 +14,7 @@ class Pool:
     appearance, over all pools.
     """
 
-    __slots__ = ("aware", "by_payload", "classes", "compacted", "numbers", "pages")
+    __slots__ = ("aware", "by_payload", "classes", "compacted", "numbers", "pages", "show_rows")
 
     def __init__(self, by_payload: list[SizeClass]) -> None:
         self.by_payload = by_payload
@@ -30,13 +30,14 @@ class Pool:
         self.numbers = numbers
         self.pages = 0  # zs_get_total_pages()
         self.compacted = 0  # zs_pool_stats.pages_compacted, in pages
+        self.show_rows = False  # of the classes file, at the end
 
     def allocations(self, payload: int) -> int:
-        """Count allocations: the handle, then perhaps zspage, owners, pages (alloc_zspage)."""
+        """Count allocations: the handle, then perhaps zspage, pages, owners (alloc_zspage)."""
         size_class = self.by_payload[payload]
         if size_class.fullest(NOT_FULL):
             return 1
-        return 2 + self.aware + size_class.pages
+        return 2 + size_class.pages + (size_class.arrays if self.aware else 0)
 
     def malloc(self, obj: Object, payload: int) -> None:
         """Place `obj` in the fullest zspage with room, a new one if there is none (zs_malloc).
@@ -62,7 +63,7 @@ class Pool:
         self.classes[size_class.index] = size_class
         self.pages += size_class.pages
         size_class.allocated += size_class.objs
-        zspage = Zspage(next(self.numbers), size_class)
+        zspage = Zspage(next(self.numbers), size_class, self.aware)
         size_class.insert(zspage, size_class.groups[1])
         return zspage
 

@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from zsmodel.wire import RECORDS
+
 ANY: Final = "any"  # operations without a rule of their own
 
 
@@ -61,6 +63,17 @@ _NUMBER = _rule(
     "zspages are numbered in order of appearance", "pool.py: Pool.alloc_zspage", "alloc_zspage"
 )
 
+_FILE = _rule(
+    "the classes file says what the classes have",
+    "snapshot.py: class_rows",
+    "zs_stats_size_show",
+)
+_ARRAYS = _rule(
+    "memcg_data of a zspage's pages has what the design puts there, and is zero else",
+    "design.py: Design.page_states",
+    "alloc_zspage, zs_page_migrate",
+)
+
 RULES: Final[dict[str, dict[str, Rule]]] = {
     ANY: {
         "ret": _rule("rules apply from top to bottom", "state.py: State.fail", "none"),
@@ -78,10 +91,17 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "state.py: State.describe",
             "mod_zspage_inuse",
         ),
-        "tags": _rule(
-            "memcg_data of a zspage's pages stays zero",
-            "state.py: State.describe",
-            "create_page_chain",
+        "tail": _rule(
+            "with an array for each page, both entries of an object have the same owner",
+            "designs/zpdesc.py: arrays",
+            "obj_store_objcg, obj_move_objcg",
+        ),
+        "tags": _ARRAYS,
+        "tag_bits": _ARRAYS,
+        "zspages": _rule(
+            "NR_ZSPAGES counts the pages of all zspages of all pools",
+            "state.py: State.nr_zspages",
+            "alloc_zpdesc, free_zpdesc",
         ),
         "value": _rule(
             "a pool's pages are those of its zspages",
@@ -178,6 +198,11 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "object_operations.py: ObjectOperations.migrate",
             "zs_page_migrate",
         ),
+        "value": _rule(
+            "the page that was replaced keeps no memcg_data",
+            "object_operations.py: ObjectOperations.migrate",
+            "zs_page_migrate, reset_zpdesc",
+        ),
         "owner": _rule(
             "page migration changes no owner",
             "object_operations.py: ObjectOperations.migrate",
@@ -192,6 +217,29 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
         ),
     },
     "stat": {"inuse": _CHARGED, "tags": _CHARGED, "value": _CHARGED},
+    "classes": {"value": _FILE, "inuse": _FILE, "tags": _FILE},
+    "zswap_max": {
+        "ret": _rule(
+            "every cgroup but the root has a limit",
+            "operations.py: Operations.zswap_max",
+            "zswap_max_write",
+        ),
+    },
+    "may_zswap": {
+        "value": _rule(
+            "a cgroup may have more in zswap while it and its ancestors are below their limits",
+            "cgroups.py: Cgroup.may_zswap",
+            "obj_cgroup_may_zswap",
+        ),
+    },
+    "compact_memory": {
+        "ret": _rule(
+            "compacting all memory moves pages, not objects",
+            "operations.py: Operations.compact_memory",
+            "compact_nodes, zs_page_migrate",
+        ),
+    },
+    "snap_row": dict.fromkeys(RECORDS["zsfuzz_snap_row"].fields, _FILE),
     "snap_pool": {
         "pool": _rule("only existing pools are shown", "snapshot.py: pool_records", "none"),
         "aware": _rule(
@@ -241,6 +289,13 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "zspage.py: Zspage.obj_free",
             "obj_free, set_freeobj",
         ),
+        "pages": _NUMBER,
+        "page_states": _ARRAYS,
+        "tail_owners": _rule(
+            "an object that lies in two pages is entered in the arrays of both",
+            "designs/zpdesc.py: arrays",
+            "obj_store_objcg, obj_move_objcg",
+        ),
         "owners": _rule(
             "each live object has the owner of its last write, a free slot has none",
             "zspage.py: Zspage.obj_free",
@@ -266,9 +321,21 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
         "cgroup": _rule("only living cgroups are shown", "snapshot.py: cgroup_records", "none"),
         "zswap": _CHARGED,
         "zswapped": _CHARGED,
+        "incompressible": _rule(
+            "zswap alone counts incompressible pages",
+            "snapshot.py: cgroup_records",
+            "obj_cgroup_mod_zswap_incomp",
+        ),
+        "zswap_max": _rule(
+            "a cgroup has the limit that it was given",
+            "operations.py: Operations.zswap_max",
+            "zswap_max_write",
+        ),
     },
     "snap_end": {
-        "left": _rule("nothing is left when all is freed", "snapshot.py: finish", "zs_free"),
-        "zswap": _rule("no charge is left when all is freed", "snapshot.py: finish", "zs_free"),
+        "left": _rule("nothing is left when all is freed", "machine.py: Model.snapshot", "zs_free"),
+        "zswap": _rule(
+            "no charge is left when all is freed", "machine.py: Model.snapshot", "zs_free"
+        ),
     },
 }

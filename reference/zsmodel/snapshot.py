@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from zsmodel.cgroups import Cgroup
 from zsmodel.pool import Pool
 from zsmodel.wire import (
+    NONE8,
     RECORDS,
     SNAP_CGROUP,
     SNAP_CLASS,
     SNAP_END,
     SNAP_OBJECT,
     SNAP_POOL,
+    SNAP_ROW,
     SNAP_ZSPAGE,
     Packer,
 )
@@ -19,6 +21,8 @@ from zsmodel.zspage import Object, Zspage
 
 POOL = RECORDS["zsfuzz_snap_pool"].struct
 CLASS = RECORDS["zsfuzz_snap_class"].struct
+ROW = RECORDS["zsfuzz_snap_row"].struct
+ROW_FIELDS = len(RECORDS["zsfuzz_snap_row"].fields)
 ZSPAGE = RECORDS["zsfuzz_snap_zspage"].struct
 OBJECTS = Packer("zsfuzz_snap_object")
 CGROUPS = Packer("zsfuzz_snap_cgroup")
@@ -34,15 +38,51 @@ def pool_records(number: int, pool: Pool) -> list[bytes]:
             counts = size_class.allocated, size_class.inuse
             records.append(CLASS.pack(SNAP_CLASS, index, 0, *counts))
             records += [zspage_record(z, pool.aware) for z in size_class.zspages()]
+    if pool.show_rows:
+        records += class_rows(pool)
     return records
 
 
+def class_rows(pool: Pool) -> list[bytes]:
+    """Record what the classes file has of the classes in use, then the totals.
+
+    That file leaves out zspages of group 0 (zs_stats_size_show).
+    """
+    totals = [0] * (ROW_FIELDS - 3)
+    rows: list[bytes] = []
+    for index in sorted(pool.classes):
+        size_class = pool.classes[index]
+        if not size_class.allocated:
+            continue
+        pages = size_class.allocated // size_class.objs * size_class.pages
+        values = [len(zspages) for zspages in size_class.lists[1:]]
+        values += size_class.allocated, size_class.inuse, pages
+        freeable = size_class.can_compact()
+        rows.append(ROW.pack(SNAP_ROW, index, size_class.size, *values, size_class.pages, freeable))
+        values += 0, freeable
+        totals = [total + value for total, value in zip(totals, values, strict=True)]
+    return [*rows, ROW.pack(SNAP_ROW, NONE8, 0, *totals)] if rows else []
+
+
 def zspage_record(zspage: Zspage, aware: bool) -> bytes:
-    """Record a zspage, its free list and, in an aware pool, its owners."""
-    owners = zspage.owners if aware else b""
-    tail = zspage.free[::-1] + owners
+    """Record a zspage, its free list, its pages' memcg_data and, in an aware pool, its owners."""
+    size_class = zspage.size_class
+    if aware:
+        states = size_class.page_states
+        owners = size_class.entries.translate(zspage.owners.ljust(256))
+    else:
+        states, owners = bytes(size_class.pages), b""
+    free = zspage.free[::-1]
+    tail = free + states + owners
     head = ZSPAGE.pack(
-        SNAP_ZSPAGE, zspage.group, zspage.number, zspage.inuse, 0, len(zspage.free), len(owners)
+        SNAP_ZSPAGE,
+        zspage.group,
+        zspage.number,
+        zspage.inuse,
+        len(free),
+        len(owners),
+        len(states),
+        0,
     )
     return head + tail + bytes(-len(tail) % 4)
 
@@ -62,11 +102,5 @@ def cgroup_records(cgroups: Iterable[Cgroup | None]) -> bytes:
     for cgroup in cgroups:
         if cgroup and cgroup.number:
             zswap, zswapped = cgroup.total()
-            values += (SNAP_CGROUP, cgroup.number, zswapped, zswap)
+            values += (SNAP_CGROUP, cgroup.number, zswapped, zswap, 0, cgroup.zswap_max)
     return CGROUPS.pack(values)
-
-
-def finish(records: list[bytes]) -> bytes:
-    """Append the end record and padding; `records` are all that came before it."""
-    data = b"".join(records) + END
-    return data + bytes(-len(data) % 8)

@@ -2,7 +2,6 @@
 """The state of a program while it runs, and the forms that its results take."""
 
 from itertools import count
-from typing import Final
 
 from zsmodel import faults
 from zsmodel.cgroups import CgroupTree
@@ -12,8 +11,6 @@ from zsmodel.kernel import Kernel
 from zsmodel.pool import Pool
 from zsmodel.wire import NONE8, NONE16, OBJECTS, POOLS
 from zsmodel.zspage import Object
-
-NO_TAGS: Final = 0  # neither design touches memcg_data
 
 
 class State:
@@ -29,7 +26,7 @@ class State:
         self.objects = [Object(number) for number in range(OBJECTS)]
         self.live: dict[int, Object] = {}
         self.results: list[int] = []
-        self.cgroups = CgroupTree(kernel.has_memcg)
+        self.cgroups = CgroupTree(kernel.has_memcg, kernel.has_zswap)
         self.tolerated: dict[str, int] = {}
         self.reset(None)
 
@@ -55,29 +52,48 @@ class State:
 
     def fail(self, errno: int) -> None:
         """Answer `errno` and nothing else."""
-        self.results.extend((-errno, NONE16, NONE8, NONE8, NONE8, NONE8, 0, 0, NONE16, NONE16))
+        self.results.extend(
+            (-errno, NONE16, NONE8, NONE8, NONE8, NONE8, NONE8, 0, 0, 0, NONE16, NONE16)
+        )
+        self.results.append(self.nr_zspages())
 
     def succeed(self, value: int = NONE16, inuse: int = 0, tags: int = 0) -> None:
         """Answer about no object."""
-        self.results.extend((0, NONE16, NONE8, NONE8, NONE8, NONE8, inuse, tags, value, NONE16))
+        self.results.extend(
+            (0, NONE16, NONE8, NONE8, NONE8, NONE8, NONE8, 0, inuse, tags, value, NONE16)
+        )
+        self.results.append(self.nr_zspages())
+
+    def nr_zspages(self) -> int:
+        """Count the pages of all pools (NR_ZSPAGES)."""
+        pages = 0
+        for pool in self.pools:
+            if pool:
+                pages += pool.pages
+        return pages
 
     def describe(self, obj: Object, value: int) -> None:
         """Answer with the place, the owner and the zspage of `obj`."""
-        zspage = obj.zspage
+        zspage, index = obj.zspage, obj.index
+        size_class = zspage.size_class
+        owner = zspage.owners[index]
         self.results.extend(
             (
                 0,
                 zspage.number,
-                zspage.size_class.index,
-                obj.index,
-                zspage.owners[obj.index],
+                size_class.index,
+                index,
+                owner,
+                owner if size_class.twice[index] else NONE8,
                 zspage.group,
+                zspage.tag_bits,
                 zspage.inuse,
-                NO_TAGS,
+                zspage.tags,
                 value,
                 NONE16,
             )
         )
+        self.results.append(self.nr_zspages())
 
 
 def classes_by_payload(kernel: Kernel) -> list[SizeClass]:
@@ -89,5 +105,5 @@ def classes_by_payload(kernel: Kernel) -> list[SizeClass]:
     largest = max(shape.objs for shape in shapes)
     if largest > NONE8 + 1:
         raise ValueError(f"zspages of {largest} objects: an index has one byte; use smaller pages")
-    classes = {shape.index: SizeClass(shape) for shape in shapes}
+    classes = {shape.index: SizeClass(shape, kernel.ownership) for shape in shapes}
     return [classes[shape.index] for shape in shapes_by_payload(kernel)]

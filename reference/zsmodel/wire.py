@@ -13,6 +13,7 @@ NONE8: Final = 0xFF
 NONE16: Final = 0xFFFF
 FOREIGN: Final = 0xFE
 BAD_HEADER: Final = 0xFE
+NO_LIMIT: Final = 0xFFFF  # of zswap_max
 PATTERNS: Final = 16
 MAX_OPS: Final = 1024
 
@@ -32,6 +33,10 @@ FAIL_NEXT: Final = 12
 STAT: Final = 13
 CGROUP_CREATE: Final = 14
 CGROUP_REMOVE: Final = 15
+CLASSES: Final = 16
+ZSWAP_MAX: Final = 17
+MAY_ZSWAP: Final = 18
+COMPACT_MEMORY: Final = 19
 
 OPCODES: Final = (
     "pool_create",
@@ -50,6 +55,10 @@ OPCODES: Final = (
     "stat",
     "cgroup_create",
     "cgroup_remove",
+    "classes",
+    "zswap_max",
+    "may_zswap",
+    "compact_memory",
 )
 
 SNAP_POOL: Final = 1
@@ -58,6 +67,10 @@ SNAP_ZSPAGE: Final = 3
 SNAP_OBJECT: Final = 4
 SNAP_CGROUP: Final = 5
 SNAP_END: Final = 6
+SNAP_ROW: Final = 7
+
+# Operations whose `owner` is a cgroup and never "none".
+NAME_CGROUP: Final = frozenset((STAT, CGROUP_CREATE, CGROUP_REMOVE, ZSWAP_MAX, MAY_ZSWAP))
 
 
 @dataclass(frozen=True)
@@ -85,13 +98,21 @@ def _record(codes: str, fields: str) -> Record:
 RECORDS: Final = {
     "zsfuzz_op": _record("BBBBHH", "op object pool owner size arg"),
     "zsfuzz_result": _record(
-        "hHBBBBHHHH", "ret zspage class index owner group inuse tags value faults"
+        "hHBBBBBBHHHHH",
+        "ret zspage class index owner tail group tag_bits inuse tags value faults zspages",
     ),
     "zsfuzz_snap_pool": _record("BBBBHH", "kind pool aware pad pages compacted"),
     "zsfuzz_snap_class": _record("BBHHH", "kind class bad_groups allocated inuse"),
-    "zsfuzz_snap_zspage": _record("BBHHHHH", "kind group zspage inuse tags free_bytes owner_bytes"),
+    "zsfuzz_snap_row": _record(
+        "BB" + "H" * 17,
+        "kind class size g10 g20 g30 g40 g50 g60 g70 g80 g90 g99 g100 "
+        "allocated used pages chain freeable",
+    ),
+    "zsfuzz_snap_zspage": _record(
+        "BBHHHHBB", "kind group zspage inuse free_bytes owner_bytes pages pad"
+    ),
     "zsfuzz_snap_object": _record("BBBBHH", "kind object index pattern zspage length"),
-    "zsfuzz_snap_cgroup": _record("BBHI", "kind cgroup zswapped zswap"),
+    "zsfuzz_snap_cgroup": _record("BBHIHH", "kind cgroup zswapped zswap incompressible zswap_max"),
     "zsfuzz_snap_end": _record("BBHI", "kind left pad zswap"),
 }
 
@@ -102,6 +123,7 @@ SNAPSHOT_KINDS: Final = {
     SNAP_OBJECT: "zsfuzz_snap_object",
     SNAP_CGROUP: "zsfuzz_snap_cgroup",
     SNAP_END: "zsfuzz_snap_end",
+    SNAP_ROW: "zsfuzz_snap_row",
 }
 
 OP: Final = RECORDS["zsfuzz_op"].struct
@@ -133,8 +155,7 @@ def check_program(ops: bytes) -> None:
     for number, (op, _, pool, owner, _, arg) in enumerate(OP.iter_unpack(ops)):
         _check_field(number, "op", op, len(OPCODES) - 1)
         _check_field(number, "pool", pool, POOLS - 1)
-        names_cgroup = op in (STAT, CGROUP_CREATE, CGROUP_REMOVE)
-        _check_field(number, "owner", owner, CGROUPS - 1 if names_cgroup else NO_OWNER)
+        _check_field(number, "owner", owner, CGROUPS - 1 if op in NAME_CGROUP else NO_OWNER)
         if op == CGROUP_CREATE:
             _check_field(number, "arg", arg, CGROUPS - 1)
 

@@ -51,9 +51,20 @@ class Zspage:
     The kernel links the slots through their headers; the order is the same.
     """
 
-    __slots__ = ("free", "group", "inuse", "locked", "number", "owners", "readers", "size_class")
+    __slots__ = (
+        "free",
+        "group",
+        "inuse",
+        "locked",
+        "number",
+        "owners",
+        "readers",
+        "size_class",
+        "tag_bits",
+        "tags",
+    )
 
-    def __init__(self, number: int, size_class: SizeClass) -> None:
+    def __init__(self, number: int, size_class: SizeClass, aware: bool) -> None:
         self.number = number
         self.size_class = size_class
         self.group = 0
@@ -62,6 +73,8 @@ class Zspage:
         self.owners = size_class.unowned[:]
         self.readers = 0  # zspage_read_lock() without unlock
         self.locked = 0  # bit k: the lock of page k is held
+        self.tags = size_class.tags if aware else 0  # bit k: page k has memcg_data set
+        self.tag_bits = size_class.tag_bits if aware else 0
 
     def obj_malloc(self) -> int:
         """Take the slot that was freed last (obj_malloc)."""

@@ -84,13 +84,19 @@ def _can_compile() -> bool:
     return bool(_version("mypy")) and headers.is_file() and shutil.which("gcc") is not None
 
 
+def _modules_of(package: Path) -> list[str]:
+    """List all modules, packages' own files left out, as paths without a suffix."""
+    found = (path.relative_to(package) for path in package.rglob("[a-z]*.py"))
+    return sorted(path.with_suffix("").as_posix() for path in found)
+
+
 def _compile(target: Path, progress: BuildProgress) -> None:
     sources = []
     for package, (_, modules) in PACKAGES.items():
         shutil.copytree(
             _source(package), target / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-        names = modules or sorted(p.stem for p in _source(package).glob("[a-z]*.py"))
+        names = modules or _modules_of(_source(package))
         sources += [f"{package}/{name}.py" for name in names]
     (target / "setup.py").write_text(_SETUP.format(sources=sources))
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]

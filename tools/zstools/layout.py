@@ -45,6 +45,7 @@ SYMBOLS = (
     "mem_cgroup_flush_stats",
     "css_rstat_flush",
     "memcg_page_state",
+    "obj_cgroup_may_zswap",
     "drain_all_stock",
     "handle_cachep",
     "zspage_cachep",

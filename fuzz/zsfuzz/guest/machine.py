@@ -12,8 +12,8 @@ from zsfuzz.guest.abi import Abi
 from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml, UmlOptions
 from zsmodel import Kernel
+from zsmodel.designs import design_by_number
 
-DESIGNS = ("stock", "zspage", "zpdesc")  # as enum zsfuzz_design
 # Polls between two looks at the clock; about 0.2 ms.
 _POLLS = 4000
 
@@ -49,13 +49,15 @@ class Machine:
     def _describe(self) -> Kernel:
         features, info = self.ring.info("features"), self.ring.info
         return Kernel(
-            design=DESIGNS[info("design")],
+            design=design_by_number(info("design")).name,
             page_size=info("page_size"),
             chain_size=info("chain_size"),
             min_alloc_size=info("min_alloc_size"),
             has_memcg=bool(features & self._abi.constant("HAS_MEMCG")),
             has_migration=bool(features & self._abi.constant("HAS_MIGRATION")),
             has_faults=bool(features & self._abi.constant("HAS_FAULTS")),
+            has_zswap=bool(features & self._abi.constant("HAS_ZSWAP")),
+            has_classes=bool(features & self._abi.constant("HAS_CLASSES")),
         )
 
     # ---- programs ---------------------------------------------------------------------------

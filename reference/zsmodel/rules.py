@@ -70,7 +70,7 @@ _FILE = _rule(
 )
 _ARRAYS = _rule(
     "memcg_data of a zspage's pages has what the design puts there, and is zero else",
-    "design.py: Design.page_states",
+    "designs/zpdesc.py: DESIGN.page_states",
     "alloc_zspage, zs_page_migrate",
 )
 

@@ -99,7 +99,7 @@ def read_line(line: str) -> tuple[str, tuple[int, ...]]:
 
 
 def shown(result: tuple[int, ...]) -> tuple[int, ...]:
-    widths = {"zspage": 16, "value": 16, "faults": 16}
+    widths = {"zspage": 16, "value": 16, "faults": 16, "zspages": 16}
     small = {"class", "index", "owner", "group"}
     signed = []
     for name, value in zip(SHOWN, result, strict=True):

@@ -155,7 +155,7 @@ def test_nothing_is_left_of_removed_cgroups(runners: Runners) -> None:
 
 GOOD = (Opcode.MALLOC, 0, 0, 8, 100, 0)
 BAD_OPS = {
-    "opcode": (16, 0, 0, 0, 0, 0),
+    "opcode": (20, 0, 0, 0, 0, 0),
     "highest opcode": (255, 0, 0, 0, 0, 0),
     "pool": (Opcode.MALLOC, 0, 4, 8, 100, 0),
     "pool that is not used": (Opcode.FREE, 0, 4, 0, 0, 0),

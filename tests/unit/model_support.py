@@ -8,6 +8,7 @@ from typing import Any
 from zsmodel import Kernel, Model, wire
 
 ZSPAGE = Kernel("zspage")
+ZPDESC = Kernel("zpdesc")
 STOCK = Kernel("stock")
 NOTHING = {
     "ret": 0,
@@ -15,11 +16,14 @@ NOTHING = {
     "class": wire.NONE8,
     "index": wire.NONE8,
     "owner": wire.NONE8,
+    "tail": wire.NONE8,
     "group": wire.NONE8,
+    "tag_bits": 0,
     "inuse": 0,
     "tags": 0,
     "value": wire.NONE16,
     "faults": wire.NONE16,
+    "zspages": 0,
 }
 
 
@@ -67,13 +71,15 @@ def _records(data: bytes) -> Iterator[dict[str, Any]]:
         record: dict[str, Any] = fields(name, data[at:])
         at += wire.RECORDS[name].size
         if name == "zsfuzz_snap_zspage":
-            owners = at + record["free_bytes"]
-            record["free"] = list(data[at:owners])
+            states = at + record["free_bytes"]
+            record["free"] = list(data[at:states])
+            owners = states + record["pages"]
+            record["page_states"] = list(data[states:owners])
             record["owners"] = list(data[owners : owners + record["owner_bytes"]])
-            at = (owners + record["owner_bytes"] + 3) & ~3
+            end = owners + record["owner_bytes"]
+            at = end + -(end - at) % 4
         yield record
     assert not any(data[at:])
-    assert len(data) % 8 == 0
 
 
 class Answer:
@@ -82,6 +88,7 @@ class Answer:
     def __init__(self, program: bytes, model: Model | None = None, **run: Any) -> None:
         self.ops = len(program) // wire.OP.size
         self.data = (model or Model(ZSPAGE)).run(program, **run)
+        assert len(self.data) % 8 == 0
         self.results, self.snapshot = split(self.data, self.ops)
 
     def of(self, kind: int) -> list[dict[str, Any]]:
@@ -92,6 +99,11 @@ class Answer:
     def rets(self) -> list[int]:
         """Each operation's return value."""
         return [result["ret"] for result in self.results]
+
+    @property
+    def pages(self) -> int:
+        """The pages of all pools at the end."""
+        return sum(pool["pages"] for pool in self.of(wire.SNAP_POOL))
 
     @property
     def last(self) -> dict[str, int]:
@@ -127,6 +139,10 @@ WEIGHTS = {
     "cgroup_remove": 2,
     "pool_create": 1,
     "pool_destroy": 1,
+    "classes": 1,
+    "zswap_max": 1,
+    "may_zswap": 1,
+    "compact_memory": 1,
 }
 
 
@@ -142,7 +158,7 @@ def random_program(seed: int, ops: int = 64, without: tuple[str, ...] = ()) -> b
 
 def _random_op(rand: random.Random, name: str, sizes: list[int], live: set[int]) -> bytes:
     pool = rand.choices(range(4), (14, 3, 1, 1))[0]
-    names_cgroup = name in ("stat", "cgroup_create", "cgroup_remove")
+    names_cgroup = wire.OPCODES.index(name) in wire.NAME_CGROUP
     owner = rand.randrange(8 if names_cgroup else 9)
     size = rand.choice(sizes) if name == "malloc" else rand.choice((0, 0, 1, 300))
     arg = rand.randrange(3 if name in ("migrate", "lock_page") else 8)

@@ -62,6 +62,10 @@ CASES = [
     (b"", op("cgroup_remove", owner=7), ESRCH),
     (b"", op("cgroup_remove", owner=0), EPERM),
     (b"", op("cgroup_remove", owner=3), EBUSY),
+    (b"", op("classes", pool=2), ENOENT),
+    (b"", op("zswap_max", owner=7, arg=1), ESRCH),
+    (b"", op("zswap_max", owner=0, arg=1), EPERM),
+    (b"", op("may_zswap", owner=7), ESRCH),
 ]
 
 
@@ -70,7 +74,7 @@ def test_the_first_rule_that_matches_gives_the_errno(
     before: bytes, failing: bytes, errno: int
 ) -> None:
     answer = Answer(before + failing)
-    assert answer.last == NOTHING | {"ret": -errno}
+    assert answer.last == NOTHING | {"ret": -errno, "zspages": answer.pages}
     assert answer.snapshot == Answer(before).snapshot
     assert not any(answer.rets[:-1])
 
@@ -84,11 +88,15 @@ def test_the_first_rule_that_matches_gives_the_errno(
         ("has_memcg", op("stat", owner=7)),
         ("has_memcg", op("cgroup_create", owner=1)),
         ("has_memcg", op("cgroup_remove", owner=0)),
+        ("has_zswap", op("zswap_max", owner=7)),
+        ("has_zswap", op("may_zswap", owner=7)),
+        ("has_classes", op("classes")),
+        ("has_migration", op("compact_memory")),
     ],
 )
 def test_what_a_kernel_lacks_is_not_supported(missing: str, program: bytes) -> None:
     answer = Answer(program, Model(Kernel("zspage", **{missing: False})))
-    assert answer.last == NOTHING | {"ret": -EOPNOTSUPP}
+    assert answer.last == NOTHING | {"ret": -EOPNOTSUPP, "zspages": answer.pages}
 
 
 def test_without_memcg_no_cgroup_exists() -> None:

@@ -12,15 +12,16 @@ NULL = wire.NONE8
 
 
 def test_every_byte_of_a_small_answer() -> None:
-    expected = pack("<hHBBBBHHHH", 0, 0, 168, 0, 1, 4, 1, 0, 2, 0xFFFF)
+    expected = pack("<hHBBBBBBHHHHH", 0, 0, 168, 0, 1, NULL, 4, 0, 1, 0, 2, 0xFFFF, 2)
     expected += pack("<BBBBHH", 1, 0, 1, 0, 2, 0)  # p0: aware, 2 pages
     expected += pack("<BBHHH", 2, 168, 0, 3, 1)  # 3 objects, 1 in use
-    expected += pack("<BBHHHHH", 3, 4, 0, 1, 0, 2, 3) + bytes([1, 2, 1, 255, 255, 0, 0, 0])
+    expected += pack("<BBHHHHBB", 3, 4, 0, 1, 2, 3, 2, 0) + bytes([1, 2, 0, 0, 1, 255, 255, 0])
     expected += pack("<BBBBHH", 1, 1, 0, 0, 0, 0)
     expected += pack("<BBBBHH", 4, 0, 0, 3, 0, 2712)
-    expected += pack("<BBHI", 5, 1, 1, 2720)
-    expected += b"".join(pack("<BBHI", 5, c, 0, 0) for c in range(2, 7))
-    expected += pack("<BBHI", 6, 0, 0, 0) + bytes(4)
+    expected += pack("<BBHIHH", 5, 1, 1, 2720, 0, 0xFFFF)
+    expected += b"".join(pack("<BBHIHH", 5, c, 0, 0, 0, 0xFFFF) for c in range(2, 7))
+    expected += pack("<BBHI", 6, 0, 0, 0)
+    expected += bytes(-len(expected) % 8)
     assert Answer(malloc(0, THREE, owner=1, pattern=3)).data == expected
 
 

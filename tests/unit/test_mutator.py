@@ -12,6 +12,7 @@ from zsfuzz.mutator import Mutator
 from zsfuzz.patterns import PATTERNS, Site, another_pool, remove_cgroup
 from zsfuzz.program import Opcode, Program
 from zsfuzz.rawbytes import COMMON, decode
+from zsfuzz.records import RESULT_SIZE
 from zsfuzz.sizes import TABLE_SIZE
 from zsmodel import Kernel, Model
 from zsmodel.classes import distinct_classes
@@ -37,7 +38,10 @@ def evolve(mutator, steps, first=b"", seeds=0):
 
 def results(program):
     data = MODEL.run(program.wire)
-    return [int.from_bytes(data[i * 16 : i * 16 + 2], "little") for i in range(len(program))]
+    return [
+        int.from_bytes(data[i * RESULT_SIZE : i * RESULT_SIZE + 2], "little")
+        for i in range(len(program))
+    ]
 
 
 def test_there_are_64_shares_of_patterns():

@@ -7,6 +7,7 @@ import pytest
 from answers import KERNEL, answer_to, tamper
 
 from zsfuzz.oracle import GARBLED_TITLE, MAX_OTHERS, PADDING_TITLE, compare
+from zsfuzz.records import RESULT_SIZE
 from zsmodel import Model
 from zsmodel.cgroups import Cgroup
 from zsmodel.zspage import Zspage
@@ -20,6 +21,8 @@ read(o1)
 stat(c2)
 compact(p0)
 shrink(p0)
+classes(p0)
+may_zswap(c1)
 """
 PROGRAM, ANSWER = answer_to(TEXT)
 Z = "p0.class[168 size=2720].z0"
@@ -42,7 +45,10 @@ def test_equal_answers_agree():
         ("op 3: owner", 2, "malloc: new object has an owner already"),
         ("op 1: group", 11, "malloc: fullness group differs"),
         ("op 1: inuse", 9, "malloc: count of objects in the zspage is too high"),
-        ("op 1: tags", 2, "malloc: memcg_data of the pages differs"),
+        ("op 1: tags", 2, "malloc: memcg_data is not zero"),
+        ("op 1: tag_bits", 1, "malloc: memcg_data is not zero"),
+        ("op 1: tail", 1, "malloc: object without owner has one in the array of its second page"),
+        ("op 1: zspages", 9, "malloc: NR_ZSPAGES is too high"),
         ("op 1: value", 9, "malloc: pages of the pool is too high"),
         ("op 1: faults", 9, "malloc: count of allocations differs"),
         ("op 4: owner", 0xFF, "free: owner lost"),
@@ -59,7 +65,7 @@ def test_equal_answers_agree():
         (f"{Z.removesuffix('.z0')}.allocated", 0, "ZS_OBJS_ALLOCATED is too low"),
         (f"{Z.removesuffix('.z0')}.inuse", 9, "ZS_OBJS_INUSE is too high"),
         (f"{Z}.inuse", 9, "count of objects in the zspage is too high"),
-        (f"{Z}.tags", 1, "memcg_data of the pages differs"),
+        (f"{Z}.page[1].memcg_data", 9, "memcg_data is not zero"),
         (f"{Z}.free", 1, "free list differs"),
         (f"{Z}.owners[0]", 1, "free slot keeps an owner"),
         (f"{Z}.owners[1]", 0xFF, "owner lost"),
@@ -74,6 +80,14 @@ def test_equal_answers_agree():
         ("c2.zswap", 0, "cgroup charged too little"),
         ("c1.zswap", 1, "cgroup charged too much"),
         ("c1.zswapped", 1, "cgroup counts too many zswapped objects"),
+        ("c1.incompressible", 1, "count of incompressible objects is too high"),
+        ("op 9: value", 3, "classes: pages_used in the classes file is too high"),
+        ("op 9: tags", 3, "classes: freeable in the classes file is too high"),
+        ("op 9: inuse", 1, "classes: obj_used in the classes file is too low"),
+        ("op 10: value", 0, "may_zswap: verdict on the limit of zswap differs"),
+        ("p0.classes[168].g60", 7, "classes file differs from the classes"),
+        ("p0.classes[total].freeable", 7, "classes file differs from the classes"),
+        ("end.left", 8, "NR_ZSPAGES left after everything was freed"),
         ("end.left", 1, "objects left after everything was freed"),
         ("end.left", 6, "pages and charge left after everything was freed"),
         ("end.zswap", 1, "charge left after everything was freed"),
@@ -112,17 +126,17 @@ def test_the_earliest_operation_comes_first_and_the_snapshot_after_all():
 def test_of_a_failed_operation_only_the_errno_is_told():
     program, model = answer_to("o0 = malloc(p0, size=64, owner=c1)")
     _, failed = answer_to("o0 = malloc(p3, size=64, owner=c1)")
-    divergence = compare(program, failed[:16] + model[16:], model, KERNEL)
+    divergence = compare(program, failed[:RESULT_SIZE] + model[RESULT_SIZE:], model, KERNEL)
     assert divergence.title == "malloc: fails with -ENOENT"
     assert divergence.others == ()
-    other = compare(program, model, failed[:16] + model[16:], KERNEL)
+    other = compare(program, model, failed[:RESULT_SIZE] + model[RESULT_SIZE:], KERNEL)
     assert other.title == "malloc: succeeds, not -ENOENT"
 
 
 def test_records_that_one_side_lacks_are_told_once():
     program, more = answer_to("o0 = malloc(p0, size=64, owner=c1)")
     _, less = answer_to("read(o0)")
-    extra = compare(program, more[:16] + more[16:], more[:16] + less[16:], KERNEL)
+    extra = compare(program, more, more[:RESULT_SIZE] + less[RESULT_SIZE:], KERNEL)
     paths = [extra.first.path, *(other.path for other in extra.others)]
     assert "o0" in paths
     assert "o0.length" not in paths
@@ -154,7 +168,7 @@ def test_the_list_of_differences_is_bounded():
     lines = "\n".join(f"o{i} = malloc(p0, size=64, owner=c1)" for i in range(60))
     program, model = answer_to(lines)
     kernel = bytearray(model)
-    kernel[6 : 60 * 16 : 16] = bytes((2,)) * 60
+    kernel[6 : 60 * RESULT_SIZE : RESULT_SIZE] = bytes((2,)) * 60
     divergence = compare(program, bytes(kernel), model, KERNEL)
     assert len(divergence.others) == MAX_OTHERS
     assert divergence.more == 59 - MAX_OTHERS

@@ -23,7 +23,7 @@ from zsfuzz.errors import ZsfuzzError
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
-from zsfuzz.summary import progress_line, render_summary
+from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.text import format_program
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
@@ -31,6 +31,7 @@ from zstools.errors import ZsToolsError
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import for_console
 
+ALL = "all"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
 
@@ -93,7 +94,10 @@ def build_kernels(
 
 
 @main.command()
-@design_option
+@click.option(
+    "--design", type=click.Choice((*DESIGNS, ALL)), default="zspage", show_default=True,
+    help="Where object owners are kept; stock: unpatched; all: each in turn.",
+)  # fmt: skip
 @click.option(
     "--flavour", type=click.Choice(("plain", "kasan", "both")), default="both", show_default=True,
     help="Kernel to explore on; both: explore on plain, check what is new on kasan.",
@@ -104,7 +108,7 @@ def build_kernels(
     "--time",
     "seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="Seconds to fuzz.  [default: until Ctrl-C]",
+    help="Seconds to fuzz, for each design.  [default: until Ctrl-C]",
 )
 @click.option("--operations", type=click.IntRange(min=1), help="Stop after so many operations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
@@ -146,15 +150,28 @@ def run(
     """Fuzz: run programs on the kernel and on the model, and save where they differ."""
     check_corpus(corpus)
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
-    kernels = build_kernels(design, flavours, linux, patches)
+    options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
+    if design != ALL:
+        result = _run_one(build_kernels(design, flavours, linux, patches), options)
+        Console().print(render_summary(result))
+        facts, troubled = result.as_dict(), result.troubled
+    else:
+        if seconds is None and operations is None:
+            raise click.UsageError("--design all runs each in turn: give --time or --operations")
+        built = [build_kernels(name, flavours, linux, patches) for name in DESIGNS]
+        results = [_run_one(k, options.within(k[0].spec.design)) for k in built]
+        Console().print(render_comparison(results))
+        facts = {"designs": {result.design: result.as_dict() for result in results}}
+        troubled = any(result.troubled for result in results)
+    if json_file is not None:
+        json_file.write_text(json.dumps(facts, indent=1) + "\n")
+    ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _run_one(kernels: list[Kernel], options: RunOptions) -> Result:
     for kernel in kernels:
         _refuse_if_sick(kernel)
-    options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
-    result = _run_with_progress(kernels, options)
-    Console().print(render_summary(result))
-    if json_file is not None:
-        json_file.write_text(json.dumps(result.as_dict(), indent=1) + "\n")
-    ctx.exit(EXIT_FINDINGS if result.troubled else EXIT_CLEAN)
+    return _run_with_progress(kernels, options)
 
 
 def _refuse_if_sick(kernel: Kernel) -> None:

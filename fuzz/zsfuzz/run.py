@@ -41,6 +41,10 @@ class RunOptions:
     max_operations: int = DEFAULT_LIMIT
     until_finding: bool = False  # stop as soon as there is one
 
+    def within(self, folder: str) -> RunOptions:
+        """Put the output into a folder of its own."""
+        return replace(self, output=self.output / folder)
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +30,38 @@ def render_summary(result: Result) -> RenderableType:
         Text(""), _head(result), Text(""), _operations(result), Text(""), _outcomes(result),
         Text(""), _findings(result),
     )  # fmt: skip
+
+
+def render_comparison(results: Sequence[Result]) -> RenderableType:
+    """Lay out runs on several designs side by side, then what came of each."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", *(result.design for result in results)):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, cell in _COMPARED.items():
+        table.add_row(name, *(cell(result) for result in results))
+    found = [_findings(result) for result in results if result.findings]
+    return Group(Text(""), table, Text(""), *(found or [Text("no findings")]))
+
+
+def _rate(result: Result) -> str:
+    explored = result.stats.get("explore", {}).get("programs", 0)
+    return f"{explored / max(result.seconds, 1e-9):,.0f}"
+
+
+_COMPARED: dict[str, Callable[[Result], str]] = {
+    "kernel": lambda r: r.version,
+    "flavours": lambda r: " and ".join(r.flavours),
+    "seconds": lambda r: f"{r.seconds:.1f}",
+    "programs": lambda r: f"{r.total('programs'):,}",
+    "operations": lambda r: f"{r.total('operations'):,}",
+    "programs/s, exploring": _rate,
+    "lines of mm/zsmalloc.c": lambda r: _ratio(r.coverage.lines, r.coverage.lines_total),
+    "branches": lambda r: _ratio(r.coverage.branches, r.coverage.branches_total),
+    "kernel's word taken": lambda r: f"{r.total('tolerated'):,}",
+    "audits": lambda r: f"{r.total('audits'):,}",
+    "did not agree": lambda r: f"{r.total('programs') - r.outcomes[Outcome.AGREE.value]:,}",
+    "findings": lambda r: f"{len(r.findings):,}",
+}
 
 
 def _table() -> Table:

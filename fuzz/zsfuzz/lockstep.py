@@ -12,6 +12,7 @@ from zsmodel.wire import OP, RECORDS
 
 _FAIL_NEXT = int(Opcode.FAIL_NEXT)
 _RESULT = RECORDS["zsfuzz_result"].struct
+_RET, _FAULTS = map(RECORDS["zsfuzz_result"].fields.index, ("ret", "faults"))
 
 
 class Disagreement:
@@ -72,7 +73,7 @@ def kernel_words(wire: bytes, answer: bytes) -> dict[int, tuple[int, int]]:
         offset = (at + 1) * _RESULT.size
         if offset + _RESULT.size > len(answer):
             break
-        ret, *_, faults = _RESULT.unpack_from(answer, offset)
-        words[at + 1] = (ret, faults)
+        result = _RESULT.unpack_from(answer, offset)
+        words[at + 1] = (result[_RET], result[_FAULTS])
         at = opcodes.find(_FAIL_NEXT, at + 1)
     return words

@@ -10,9 +10,10 @@ from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
 from zsmodel.operations import Operations
 from zsmodel.snapshot import END, cgroup_records, object_records, pool_records
-from zsmodel.wire import FAIL_NEXT, FREE, MALLOC, OP, OPCODES, Packer, check_program
+from zsmodel.wire import FAIL_NEXT, FREE, MALLOC, OP, OPCODES, RECORDS, Packer, check_program
 
-FAULTS: Final = -2  # the last result's member `faults`
+_FIELDS: Final = RECORDS["zsfuzz_result"].fields
+FAULTS: Final = _FIELDS.index("faults") - len(_FIELDS)  # in `results`, of the last one
 
 Handler = Callable[[int, int, int, int, int], int]
 

@@ -244,7 +244,7 @@ def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Pa
 
 @main.command()
 @click.option(
-    "--design", "designs", multiple=True, type=click.Choice(DESIGNS),
+    "--design", "designs", multiple=True, type=click.Choice(tuple(DESIGNS)),
     help="May be repeated.  [default: all]",
 )  # fmt: skip
 @click.option(
@@ -275,7 +275,7 @@ def matrix(
     if unknown := [name for name in variants if name not in known]:
         raise Failed(f"no variant {unknown[0]!r}: there is {', '.join(known)}")
     console = Console(stderr=True)
-    specs = matrices.specs_of(designs or DESIGNS, variants or known, flavour, linux)
+    specs = matrices.specs_of(designs or tuple(DESIGNS), variants or known, flavour, linux)
     with locked_output(output):
         rows = matrices.run_matrix(
             specs, programs, output, for_console(console, False),

@@ -20,7 +20,6 @@ from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.uml import UmlOptions
 from zsfuzz.runner import Runner
-from zsfuzz.smoke import mutated as mutated
 from zsmodel import Model
 from zstools.errors import SourceError, ToolMissingError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel

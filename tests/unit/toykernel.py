@@ -124,6 +124,7 @@ def write_project(path: Path) -> Path:
     (path / "kernel/config/plain.config").write_text("CONFIG_DEBUG=n\n")
     (path / variants / "long.config").write_text("CONFIG_LONG=y\n")
     (path / variants / "quiet.config").write_text("CONFIG_QUIET=y\n")
+    (path / variants / "still.config").write_text("CONFIG_STILL=y\n")
     (path / "Kbuild").write_text("obj-m := zsfuzz.o\n")
     (path / "agent" / "agent.c").write_text("int main(void) { return 0; }\n")
     (path / "wire.c").write_text("struct zsfuzz_op { unsigned char op; short size; };\n")

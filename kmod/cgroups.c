@@ -187,7 +187,7 @@ void zsf_cgroups_flush(void)
 #endif
 }
 
-static unsigned long page_state(struct mem_cgroup *memcg, int item)
+static unsigned long __maybe_unused page_state(struct mem_cgroup *memcg, int item)
 {
 #ifdef ZSL_SYM_memcg_page_state
 	return ((memcg_page_state_fn)ZSL_SYMBOL(memcg_page_state))(memcg, item);

@@ -131,7 +131,7 @@ static LIST_HEAD(zsf_hooks);
 static DEFINE_SPINLOCK(zsf_hooks_lock);
 
 /* Runs in place of async_free_zspage(): notes that it was asked for. */
-static void note_kick(struct work_struct *work)
+static void __maybe_unused note_kick(struct work_struct *work)
 {
 	struct zsf_pool *pool;
 

@@ -16,10 +16,12 @@ from rich.live import Live
 from rich.text import Text
 
 from zsfuzz import bench as benchmarks
+from zsfuzz import matrix as matrices
 from zsfuzz import replay as replaying
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
+from zsfuzz.findings import locked_output
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
@@ -27,6 +29,7 @@ from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.text import format_program
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
+from zstools.cli import variant_option
 from zstools.errors import ZsToolsError
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import for_console
@@ -80,14 +83,16 @@ main.add_command(kernel_group)
 
 
 def build_kernels(
-    design: str, flavours: tuple[str, ...], linux: Path | None, patches: tuple[Path, ...]
+    design: str,
+    flavours: tuple[str, ...],
+    linux: Path | None,
+    patches: tuple[Path, ...],
+    variants: tuple[str, ...] = (),
 ) -> list[Kernel]:
     """Take the kernels from the cache, or build them with a progress bar."""
     console = Console(stderr=True)
-    return [
-        ensure_kernel(KernelSpec(design, flavour, linux, patches), for_console(console, False))
-        for flavour in flavours
-    ]
+    specs = [KernelSpec(design, flavour, linux, patches, variants) for flavour in flavours]
+    return [ensure_kernel(spec, for_console(console, False)) for spec in specs]
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -102,6 +107,7 @@ def build_kernels(
     "--flavour", type=click.Choice(("plain", "kasan", "both")), default="both", show_default=True,
     help="Kernel to explore on; both: explore on plain, check what is new on kasan.",
 )  # fmt: skip
+@variant_option
 @linux_option
 @patch_option
 @click.option(
@@ -136,6 +142,7 @@ def run(
     ctx: click.Context,
     design: str,
     flavour: str,
+    variants: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
     seconds: float | None,
@@ -152,13 +159,13 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        result = _run_one(build_kernels(design, flavours, linux, patches), options)
+        result = _run_one(build_kernels(design, flavours, linux, patches, variants), options)
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
     else:
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
-        built = [build_kernels(name, flavours, linux, patches) for name in DESIGNS]
+        built = [build_kernels(name, flavours, linux, patches, variants) for name in DESIGNS]
         results = [_run_one(k, options.within(k[0].spec.design)) for k in built]
         Console().print(render_comparison(results))
         facts = {"designs": {result.design: result.as_dict() for result in results}}
@@ -215,12 +222,13 @@ def _shower(console: Console, live: Live) -> Callable[[str], None]:
 
 @main.command()
 @design_option
+@variant_option
 @linux_option
 @click.pass_context
-def doctor(ctx: click.Context, design: str, linux: Path | None) -> None:
+def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Path | None) -> None:
     """Check that everything works: coverage, KASAN, and that a planted fault diverges."""
     console, sick = Console(), False
-    for kernel in build_kernels(design, ("plain", "kasan"), linux, ()):
+    for kernel in build_kernels(design, ("plain", "kasan"), linux, (), variants):
         for check in examine(kernel, THOROUGH):
             sick |= not check.passed
             verdict = "ok" if check.passed else "FAILED"
@@ -229,6 +237,54 @@ def doctor(ctx: click.Context, design: str, linux: Path | None) -> None:
             if not check.passed:
                 console.print(f"       cure: {check.cure}", highlight=False, soft_wrap=True)
     ctx.exit(EXIT_HARNESS_ERROR if sick else EXIT_CLEAN)
+
+
+# ---- matrix ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option(
+    "--design", "designs", multiple=True, type=click.Choice(tuple(DESIGNS)),
+    help="May be repeated.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--variant", "variants", multiple=True, metavar="NAME",
+    help="Such as chain-16, or default; may be repeated.  [default: all]",
+)  # fmt: skip
+@click.option("--flavour", type=click.Choice(FLAVOURS), default="plain", show_default=True)
+@linux_option
+@click.option(
+    "--programs", type=click.IntRange(min=0), default=matrices.PROGRAMS, show_default=True,
+    help="Mutated programs for each combination, besides the seeds.",
+)  # fmt: skip
+@click.option("--output", type=FOLDER, default=Path("zsfuzz-out"), show_default=True)
+@click.option("--json", "json_file", type=FILE, help="Write the table to this file as well.")
+@click.pass_context
+def matrix(
+    ctx: click.Context,
+    designs: tuple[str, ...],
+    variants: tuple[str, ...],
+    flavour: str,
+    linux: Path | None,
+    programs: int,
+    output: Path,
+    json_file: Path | None,
+) -> None:
+    """Build each design in each variant of the configuration, and test it for some seconds."""
+    known = matrices.all_variants()
+    if unknown := [name for name in variants if name not in known]:
+        raise Failed(f"no variant {unknown[0]!r}: there is {', '.join(known)}")
+    console = Console(stderr=True)
+    specs = matrices.specs_of(designs or tuple(DESIGNS), variants or known, flavour, linux)
+    with locked_output(output):
+        rows = matrices.run_matrix(
+            specs, programs, output, for_console(console, False),
+            lambda row: console.print(matrices.line_of(row), markup=False, soft_wrap=True),
+        )  # fmt: skip
+    click.echo(matrices.render_matrix(rows))
+    if json_file is not None:
+        json_file.write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n")
+    ctx.exit(matrices.exit_code_of(rows))
 
 
 # ---- bench -----------------------------------------------------------------------------------
@@ -288,6 +344,7 @@ def speed(
 @click.argument("paths", nargs=-1, required=True, type=FILE)
 @design_option
 @click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
+@variant_option
 @linux_option
 @patch_option
 @click.option(
@@ -303,12 +360,13 @@ def replay(
     paths: tuple[Path, ...],
     design: str,
     flavour: str,
+    variants: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
     times: int,
 ) -> None:
     """Run saved programs (files, or folders of them) again and say how each ends."""
-    (kernel,) = build_kernels(design, (flavour,), linux, patches)
+    (kernel,) = build_kernels(design, (flavour,), linux, patches, variants)
     report = replaying.replay(kernel, paths, times)
     console = Console(soft_wrap=True, highlight=False)
     for verdict in report.verdicts:

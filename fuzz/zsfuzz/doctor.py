@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zsfuzz.boot import boot
@@ -16,7 +16,7 @@ from zsfuzz.planted import planted_patch
 from zsfuzz.runner import Runner
 from zsfuzz.text import parse_program
 from zsmodel import Model
-from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+from zstools.kernel import Kernel, ensure_kernel
 
 EXERCISE = """\
 o0 = malloc(p0, size=2720, owner=c1, pattern=1)
@@ -124,7 +124,7 @@ def planted_fault_diverges(kernel: Kernel, _: Machine) -> Check:
         return Check(name, True, "stock has no owners", "")
     spec = kernel.spec
     patches = (*spec.extra_patches, planted_patch(spec.design, "free-keeps-owner"))
-    broken = ensure_kernel(KernelSpec(spec.design, spec.flavour, spec.linux, patches))
+    broken = ensure_kernel(replace(spec, extra_patches=patches))
     with (
         tempfile.TemporaryDirectory(prefix="zsfuzz-doctor-") as work,
         boot(broken, Path(work) / "console") as machine,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import os
-import random
 import select
 import subprocess
 import sys
@@ -20,21 +19,14 @@ from zsfuzz.corpusfile import load_dir
 from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.uml import UmlOptions
-from zsfuzz.mutator import Mutator
-from zsfuzz.rawbytes import decode
 from zsfuzz.runner import Runner
-from zsmodel import Kernel as Facts
 from zsmodel import Model
-from zsmodel.classes import distinct_classes
 from zstools.errors import SourceError, ToolMissingError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
 
 ROOT = Path(__file__).parents[2]
 SEEDS = load_dir(ROOT / "corpus" / "seeds")[0]
 PATIENCE = 240  # seconds until something that never ends counts as wrong
-
-STEP = 2  # mutations from one program of `mutated` to the next
-KEPT = 32  # programs that mutations start from
 
 
 @functools.cache
@@ -74,22 +66,6 @@ class Runners:
     def close(self) -> None:
         for runner in self._runners.values():
             runner.target.close()
-
-
-def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Programs in wire form, made by the mutator from nothing."""
-    mutator, rng = Mutator(distinct_classes(facts)), random.Random(seed)
-    kept, max_size = [b""], 1 + 8 * 128
-    for _ in range(count):
-        data = rng.choice(kept)
-        for _ in range(STEP):
-            data = mutator.mutate(data, max_size, rng.getrandbits(32))
-        if len(kept) > 1 and rng.random() < 0.1:
-            data = mutator.crossover(data, rng.choice(kept), max_size, rng.getrandbits(32))
-        kept.append(data)
-        if len(kept) > KEPT:
-            kept.pop(rng.randrange(KEPT))
-        yield decode(data)
 
 
 # ---- processes ---------------------------------------------------------------------------------

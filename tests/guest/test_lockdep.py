@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from guest_support import SEEDS, built, machine_of, mutated, runner_of
+from guest_support import SEEDS, built, machine_of, runner_of
 
 from zsfuzz.console import find_splats
 from zsfuzz.guest.machine import Machine
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Runner, Trouble
+from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program
 
 PLANTED = Path(__file__).parent / "planted" / "locking.patch"

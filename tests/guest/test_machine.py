@@ -11,13 +11,14 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from guest_support import SEEDS, Runners, built, mutated
+from guest_support import SEEDS, Runners, built
 
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.errors import GuestRefused
 from zsfuzz.guest.machine import Machine
 from zsfuzz.program import Opcode
 from zsfuzz.runner import Runner
+from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program
 from zsmodel import Kernel as Facts
 from zsmodel import Model

@@ -6,13 +6,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-from guest_support import mutated
 from test_model_mutants import MUTANTS
 
 from zsfuzz.lockstep import Lockstep
 from zsfuzz.oracle import compare
 from zsfuzz.program import Program
 from zsfuzz.runner import Runner
+from zsfuzz.smoke import mutated
 from zsmodel import Model, zspage
 
 # Seldom: needs a removed cgroup, a held zspage, or a list of several zspages in the right state.

@@ -62,8 +62,15 @@ class Workshop:
     def build(self, design: str = "zspage", progress: Silent | None = None, *extra: Path) -> Kernel:
         return ensure_kernel(KernelSpec(design, "plain", self.tree, extra), progress)
 
+    def variant(self, *names: str, progress: Silent | None = None) -> Kernel:
+        return ensure_kernel(KernelSpec("zspage", "plain", self.tree, variants=names), progress)
+
     def entries(self) -> list[Path]:
         return [p.parent for p in self.cache.glob("kernels/*/manifest.json")]
+
+    def forget(self, variant: str) -> None:
+        for path in (*self.cache.glob(f"*/*-{variant}-*"),):
+            shutil.rmtree(path)
 
     def spoil(self, old: str, new: str) -> None:
         text = self.makefile.read_text()
@@ -138,6 +145,47 @@ def test_copied_objects_of_changed_sources_are_rebuilt(
     shop.build(first)
     layout = json.loads(shop.build(second).layout.read_text())
     assert layout["design"] == second
+
+
+def test_a_variant_is_a_kernel_of_its_own(shop: Workshop) -> None:
+    plain, long = shop.build(), shop.variant("long")
+    assert plain.key != long.key
+    assert long.manifest["variants"] == ["long"]
+    assert "-plain-long-" in long.manifest["name"]
+    assert long.manifest["options"] == {**plain.manifest["options"], "CONFIG_LONG": "y"}
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(shop: Workshop) -> None:
+    with pytest.raises(ZsToolsError, match=r"'lang': there is long, quiet, still"):
+        shop.variant("lang")
+
+
+@pytest.mark.parametrize(("variant", "compiled"), [("long", True), ("quiet", False)])
+def test_a_variant_compiles_what_its_options_change_and_nothing_else(
+    shop: Workshop, variant: str, compiled: bool
+) -> None:
+    plain, progress = shop.build(), Recorder()
+    built = shop.variant(variant, progress=progress)
+    assert built.manifest["objects_from"] == plain.manifest["name"]
+    assert progress.compiled == compiled
+
+
+def test_no_default_of_a_sibling_stays_in_the_configuration(shop: Workshop) -> None:
+    fresh = (shop.variant("quiet").build / ".config").read_text()
+    long = shop.variant("long")
+    assert "CONFIG_LONG_DEFAULT=y" in (long.build / ".config").read_text()
+    shop.forget("quiet")
+    again = shop.variant("quiet")
+    assert again.manifest["objects_from"] == long.manifest["name"]
+    assert (again.build / ".config").read_text() == fresh
+
+
+def test_the_sibling_with_the_fewest_outdated_objects_is_taken(shop: Workshop) -> None:
+    """Not the one with the fewest other options, nor the newest."""
+    long = shop.variant("long")
+    shop.variant("quiet", "still")
+    last = shop.variant("long", "quiet", "still")
+    assert last.manifest["objects_from"] == long.manifest["name"]
 
 
 @pytest.mark.parametrize(("old", "new"), [("size > 10", "size > 11"), ("main", "/**/ main")])

@@ -11,6 +11,7 @@ from zstools.errors import ConfigError
 from zstools.kconfig import overlay, parse_config, parse_fragment, read_fragments, verify
 from zstools.kernel import FLAVOURS
 from zstools.paths import config_dir
+from zstools.plan import find_variants
 
 
 def test_a_fragment_may_carry_comments_everywhere() -> None:
@@ -43,7 +44,7 @@ def test_an_absent_option_is_as_good_as_one_that_is_off() -> None:
     verify("", {"CONFIG_A": "n"})
 
 
-@pytest.mark.parametrize("name", ["base", *FLAVOURS])
+@pytest.mark.parametrize("name", ["base", *FLAVOURS, *(f"variants/{v}" for v in find_variants())])
 def test_every_option_of_ours_has_a_reason(name: str) -> None:
     lines = (config_dir() / f"{name}.config").read_text().splitlines()
     without = [line for line in lines if re.match(r"CONFIG_\w+=[^#]*$", line)]
@@ -60,3 +61,16 @@ def test_flavours_exclude_each_others_checkers() -> None:
 def test_a_missing_fragment_is_named() -> None:
     with pytest.raises(ConfigError, match=r"nothing\.config"):
         read_fragments(config_dir(), ("nothing",))
+
+
+def test_there_is_a_variant_for_each_way_in_which_zsmalloc_is_built() -> None:
+    wanted = {"chain-16", "chain-4", "compaction-n", "memcg-n", "stat-n", "zswap-n"}
+    assert wanted <= set(find_variants())
+
+
+@pytest.mark.parametrize("variant", find_variants())
+def test_a_variant_changes_what_it_is_named_after(variant: str) -> None:
+    options = read_fragments(config_dir(), (f"variants/{variant}",))
+    word, value = variant.rsplit("-", 1)
+    named = [v for k, v in options.items() if word.upper() in k.split("_")]
+    assert value in named

@@ -77,12 +77,17 @@ tinyconfig:
 	echo CONFIG_SIZE=y > $(O)/.config
 olddefconfig:
 	sed -i /CONFIG_VANISHES/d $(O)/.config
+	sed -i 's/CONFIG_LONG=y/&\\nCONFIG_LONG_DEFAULT=y/' $(O)/.config
+	mkdir -p $(O)/include/config
+	grep CONFIG_LONG= $(O)/.config > $(O)/long || true
+	cmp -s $(O)/long $(O)/include/config/LONG || cp $(O)/long $(O)/include/config/LONG
 vmlinux: $(O)/vmlinux
 $(O)/vmlinux: $(O)/zsmalloc.o
 	@echo "  LD      vmlinux"
 	gcc $(CC_FLAGS) $< -o $@
-$(O)/zsmalloc.o: mm/zsmalloc.c
+$(O)/zsmalloc.o: mm/zsmalloc.c $(O)/include/config/LONG
 	@echo "  CC      mm/zsmalloc.o"
+	echo 'deps := ../mm/zsmalloc.c $$(wildcard include/config/LONG)' > $(O)/.zsmalloc.o.cmd
 	gcc $(CC_FLAGS) -c $< -o $@
 modules: vmlinux
 	echo "include $(CURDIR)/Makefile" > $(O)/Makefile
@@ -111,11 +116,15 @@ def write_tree(path: Path) -> Path:
 
 def write_project(path: Path) -> Path:
     """Write what the builder reads of the project: a series, fragments, the module, the agent."""
-    for name in ("kernel/series/7.2/common", "kernel/series/7.2/zspage", "kernel/config", "agent"):
+    series, variants = "kernel/series/7.2", "kernel/config/variants"
+    for name in (f"{series}/common", f"{series}/zspage", variants, "agent"):
         (path / name).mkdir(parents=True)
     (path / "kernel/series/7.2/zspage/0001-zspage.patch").write_text(PATCH)
     (path / "kernel/config/base.config").write_text("CONFIG_BASE=y # to have one\n")
     (path / "kernel/config/plain.config").write_text("CONFIG_DEBUG=n\n")
+    (path / variants / "long.config").write_text("CONFIG_LONG=y\n")
+    (path / variants / "quiet.config").write_text("CONFIG_QUIET=y\n")
+    (path / variants / "still.config").write_text("CONFIG_STILL=y\n")
     (path / "Kbuild").write_text("obj-m := zsfuzz.o\n")
     (path / "agent" / "agent.c").write_text("int main(void) { return 0; }\n")
     (path / "wire.c").write_text("struct zsfuzz_op { unsigned char op; short size; };\n")

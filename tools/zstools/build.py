@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from zstools import cache as store
 from zstools.cache import Manifest
@@ -13,7 +14,8 @@ from zstools.facts import ensure_layout
 from zstools.kbuild import Kbuild
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
-from zstools.series import apply_patches, patches_hash
+from zstools.series import apply_patches, patches_hash, touched_files
+from zstools.sibling import find_sibling
 from zstools.toolchain import check_tools
 from zstools.tree import adopt_objects, link_tree
 
@@ -27,7 +29,7 @@ def build_kernel(plan: Plan, progress: BuildProgress, lock: int) -> Manifest:
     _prepare_tree(plan, progress)
     kbuild = Kbuild(plan.build, progress, lock)
     sibling = _prepare_objects(plan, kbuild, progress)
-    title = f"build Linux {plan.source.version} {plan.spec.design} {plan.spec.flavour}"
+    title = f"build Linux {plan.source.version} {plan.spec.design} {plan.spec.configuration}"
     progress.begin(title, None if sibling else _USUAL_STEPS)
     kbuild.configure(plan.options)
     kbuild.compile()
@@ -56,30 +58,16 @@ def _prepare_tree(plan: Plan, progress: BuildProgress) -> None:
 def _prepare_objects(plan: Plan, kbuild: Kbuild, progress: BuildProgress) -> Manifest | None:
     """Start from the objects of a sibling, if there is one and nothing of our own."""
     kbuild.discard_broken()
-    sibling = None if plan.build.is_dir() else _find_sibling(plan)
+    sibling = None if plan.build.is_dir() else find_sibling(plan)
     if sibling is not None:
         progress.begin(f"copy the objects of {sibling['name']}")
         adopt_objects(plan.cache / sibling["build"], plan.build)
+        if sibling["inputs"]["config"] != plan.inputs["config"]:
+            kbuild.forget_options()
         kbuild.mark_stopped()
         progress.end()
     plan.build.mkdir(exist_ok=True)
     return sibling
-
-
-def _find_sibling(plan: Plan) -> Manifest | None:
-    """Return the newest kernel that differs in its patches only, same design preferred."""
-    same = ("config", "compiler")
-    found = [
-        m
-        for m in store.list_manifests(plan.cache)
-        if all(m["inputs"][name] == plan.inputs[name] for name in same)
-        and m["version"] == plan.source.version
-        and (plan.cache / m["build"] / "vmlinux").is_file()
-    ]
-    rank = {
-        id(m): (m["source"] == plan.source.origin, m["design"] == plan.spec.design) for m in found
-    }
-    return max(reversed(found), key=lambda m: rank[id(m)], default=None)
 
 
 def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) -> Manifest:
@@ -92,7 +80,8 @@ def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) 
         "version": plan.source.version,
         "source": plan.source.origin,
         "linux": str(plan.spec.linux) if plan.spec.linux is not None else None,
-        "patches": [{"name": p.name, "sha256": patches_hash([p])} for p in plan.patches],
+        "variants": list(plan.spec.variants),
+        "patches": [_patch(path) for path in plan.patches],
         "compiler": plan.compiler,
         "options": plan.options,
         "inputs": plan.inputs,
@@ -103,3 +92,7 @@ def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) 
         "seconds": round(seconds, 1),
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _patch(path: Path) -> Manifest:
+    return {"name": path.name, "sha256": patches_hash([path]), "files": list(touched_files(path))}

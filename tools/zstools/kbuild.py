@@ -42,6 +42,13 @@ class Kbuild:
         if self.build.is_dir() and self._read_state() == _RUNNING:
             shutil.rmtree(self.build)
 
+    def forget_options(self) -> None:
+        """Let configure() begin with tinyconfig, so that no default of a sibling stays.
+
+        What kbuild knows of the options that the objects were made with stays: include/config.
+        """
+        (self.build / ".config").unlink(missing_ok=True)
+
     def mark_stopped(self) -> None:
         """Declare that the objects in the directory are whole as far as they go."""
         self._write_state(_STOPPED)

@@ -38,6 +38,11 @@ def parse_fragment(text: str, name: str) -> dict[str, str]:
     return options
 
 
+def fragment_names(directory: Path) -> tuple[str, ...]:
+    """Name the fragments of a directory; none if it is not there."""
+    return tuple(sorted(path.stem for path in directory.glob("*.config")))
+
+
 def read_fragments(directory: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Merge <name>.config files; later ones win."""
     merged: dict[str, str] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zstools.cache import Manifest, entries_dir, key_of
 from zstools.errors import ZsToolsError
-from zstools.kconfig import read_fragments
+from zstools.kconfig import fragment_names, read_fragments
 from zstools.paths import config_dir, series_dir
 from zstools.progress import BuildProgress
 from zstools.series import find_patches, patches_hash, supported_versions
@@ -19,16 +19,26 @@ from zstools.toolchain import compiler_version
 from zstools.tree import BUILD_PREFIX
 
 FLAVOURS = ("plain", "kasan", "lockdep")
+_VARIANTS = "variants"  # folder of the configuration fragments that go on top of a flavour
 
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """What to build: a design's patches on a source, in a flavour's configuration."""
+    """What to build: a design's patches on a source, in a flavour's configuration.
+
+    @variants change that configuration, in order; each is a file of kmod/kernel/config/variants.
+    """
 
     design: str
     flavour: str
     linux: Path | None = None
     extra_patches: tuple[Path, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    @property
+    def configuration(self) -> str:
+        """Name flavour and variants, as in `plain` and `plain-chain-16`."""
+        return "-".join((self.flavour, *self.variants))
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Plan:
     @property
     def entry(self) -> Path:
         """The directory of the manifest, the layout and the modules."""
-        name = f"{self.source.version}-{self.spec.design}-{self.spec.flavour}-{self.key}"
+        spec = self.spec
+        name = f"{self.source.version}-{spec.design}-{spec.configuration}-{self.key}"
         return entries_dir(self.cache) / name
 
     @property
@@ -79,11 +90,25 @@ def make_plan(spec: KernelSpec, cache: Path, progress: BuildProgress, update: bo
     """Get the source and everything else that goes into a kernel."""
     if spec.flavour not in FLAVOURS:
         raise ZsToolsError(f"no flavour {spec.flavour!r}: there is {', '.join(FLAVOURS)}")
+    options = _options(spec)
     if spec.linux is not None:
         source = local_source(cache, spec.linux, progress)
     else:
         source = debian_source(cache, supported_versions(series_dir()), progress, update)
     series = find_patches(series_dir(), source.series, spec.design)
-    options = read_fragments(config_dir(), ("base", spec.flavour))
     patches = (*series, *spec.extra_patches)
     return Plan(spec, cache, source, patches, options, compiler_version())
+
+
+def find_variants() -> tuple[str, ...]:
+    """Name the variants that there are."""
+    return fragment_names(config_dir() / _VARIANTS)
+
+
+def _options(spec: KernelSpec) -> dict[str, str]:
+    known = find_variants()
+    for name in spec.variants:
+        if name not in known:
+            raise ZsToolsError(f"no variant {name!r}: there is {', '.join(known)}")
+    variants = tuple(f"{_VARIANTS}/{name}" for name in spec.variants)
+    return read_fragments(config_dir(), ("base", spec.flavour, *variants))

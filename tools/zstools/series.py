@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zstools.progress import BuildProgress
 
 STOCK = "stock"
 _COMMON = "common"
+_TOUCHED = re.compile(r"(?:---|\+\+\+) [ab]/(\S+)")
 
 
 def supported_versions(series: Path) -> list[str]:
@@ -50,6 +52,12 @@ def patches_hash(patches: Iterable[Path]) -> str:
             raise PatchError(f"cannot read patch {path}: {error.strerror}") from error
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()[:16]
+
+
+def touched_files(patch: Path) -> tuple[str, ...]:
+    """Return the files that a patch changes, makes or removes, as paths in the tree."""
+    names = (_TOUCHED.match(line) for line in patch.read_text(errors="replace").splitlines())
+    return tuple(sorted({found[1] for found in names if found is not None}))
 
 
 def apply_patches(

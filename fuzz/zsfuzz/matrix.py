@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build each design in each variant of its configuration, and look whether it behaves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zsfuzz.boot import boot
+from zsfuzz.corpusfile import load_dir
+from zsfuzz.errors import ZsfuzzError
+from zsfuzz.finding import Finding
+from zsfuzz.findings import FindingStore
+from zsfuzz.manifest import finding_manifest
+from zsfuzz.outcome import Outcome, exit_code
+from zsfuzz.program import Program
+from zsfuzz.runner import Runner, Trouble
+from zsfuzz.smoke import Smoke, smoke_test
+from zsmodel import Model
+from zstools.errors import BuildInterruptedError, ZsToolsError
+from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+from zstools.paths import project_root
+from zstools.plan import find_variants
+from zstools.progress import BuildProgress
+
+DEFAULT = "default"  # the variant that changes nothing
+PROGRAMS = 2000  # mutated ones, for each combination
+REPLAYS = 3  # of a finding
+_ALIGN = "<<>><"  # of the columns of the table
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one combination ended; `seconds` is what its build took, whenever that was."""
+
+    design: str
+    variant: str
+    outcome: Outcome
+    seconds: float | None = None  # None: it was not built
+    programs: int = 0
+    detail: str = ""  # a finding's title, or why there is no verdict on the kernel
+    saved: Path | None = None  # folder of the finding
+
+    @property
+    def verdict(self) -> str:
+        """Say it in one line."""
+        return f"{self.outcome.value}: {self.detail}" if self.detail else self.outcome.value
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what programs want to know."""
+        return {
+            "design": self.design,
+            "variant": self.variant,
+            "outcome": self.outcome.value,
+            "detail": self.detail,
+            "build_seconds": self.seconds,
+            "programs": self.programs,
+            "finding": str(self.saved) if self.saved else None,
+        }
+
+
+def all_variants() -> tuple[str, ...]:
+    """Name the variants, the one that changes nothing first."""
+    return (DEFAULT, *find_variants())
+
+
+def specs_of(
+    designs: Sequence[str], variants: Sequence[str], flavour: str, linux: Path | None
+) -> list[KernelSpec]:
+    """Plan the combinations, those of one variant together: their objects have most in common."""
+    return [
+        KernelSpec(design, flavour, linux, variants=() if variant == DEFAULT else (variant,))
+        for variant in variants
+        for design in designs
+    ]
+
+
+def run_matrix(
+    specs: Sequence[KernelSpec],
+    programs: int,
+    output: Path,
+    progress: BuildProgress,
+    show: Callable[[Row], None],
+) -> list[Row]:
+    """Build and test every combination, whatever became of the others; `show` each when it ends."""
+    rows = []
+    seeds = _seeds()
+    for spec in specs:
+        rows.append(_row(spec, seeds, programs, output, progress))
+        show(rows[-1])
+    return rows
+
+
+def exit_code_of(rows: Sequence[Row]) -> int:
+    """0: all agree; 1: findings; 2: one was not built, or not tested."""
+    return exit_code(row.outcome for row in rows)
+
+
+def render_matrix(rows: Sequence[Row]) -> str:
+    """Lay out all combinations as one table, with the place of each finding below it."""
+    cells = [("design", "variant", "build", "programs", "verdict"), *map(_cells, rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_ALIGN))]
+    lines = [
+        "  ".join(f"{text:{_ALIGN[i]}{widths[i]}}" for i, text in enumerate(line)).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*lines, *(f"{r.design} {r.variant}: {r.saved}" for r in rows if r.saved)])
+
+
+def line_of(row: Row) -> str:
+    """Tell of one combination as soon as it has ended."""
+    return f"{row.design} {row.variant}: {row.verdict}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    seconds = "-" if row.seconds is None else f"{row.seconds:.0f} s"
+    first = row.verdict.splitlines()[0]
+    return row.design, row.variant, seconds, f"{row.programs:,}", first
+
+
+def _seeds() -> list[bytes]:
+    entries, broken = load_dir(project_root() / "corpus" / "seeds")
+    if broken:
+        raise broken[0]
+    return [entry.program.wire for entry in entries]
+
+
+def _row(
+    spec: KernelSpec, seeds: Sequence[bytes], programs: int, output: Path, progress: BuildProgress
+) -> Row:
+    name = (spec.design, spec.variants[0] if spec.variants else DEFAULT)
+    try:
+        kernel = ensure_kernel(spec, progress)
+    except BuildInterruptedError:
+        raise
+    except ZsToolsError as error:
+        return Row(*name, Outcome.HARNESS_ERROR, detail=f"not built: {error}")
+    seconds = float(kernel.manifest["seconds"])
+    try:
+        smoke, saved = _test(kernel, seeds, programs, output)
+    except ZsfuzzError as error:
+        return Row(*name, Outcome.HARNESS_ERROR, seconds, detail=str(error))
+    if smoke.trouble is None:
+        return Row(*name, Outcome.AGREE, seconds, smoke.programs)
+    trouble = smoke.trouble
+    return Row(*name, trouble.outcome, seconds, smoke.programs, trouble.title, saved)
+
+
+def _test(
+    kernel: Kernel, seeds: Sequence[bytes], programs: int, output: Path
+) -> tuple[Smoke, Path | None]:
+    with (
+        tempfile.TemporaryDirectory(prefix="zsfuzz-matrix-") as work,
+        boot(kernel, Path(work) / "console") as machine,
+    ):
+        runner = Runner(machine, Model(machine.kernel))
+        smoke = smoke_test(runner, seeds, programs)
+        if smoke.trouble is None:
+            return smoke, None
+        hits = runner.reproduce(smoke.trouble, REPLAYS) if smoke.trouble.wire else 0
+    store = FindingStore(output)
+    saved = store.save(_finding(kernel, smoke.trouble, hits))
+    store.close()
+    return smoke, saved.path
+
+
+def _finding(kernel: Kernel, trouble: Trouble, hits: int) -> Finding:
+    return Finding(
+        trouble.outcome if hits else Outcome.FLAKY,
+        trouble.title,
+        Program.from_wire(trouble.wire).canonical(),
+        kernel=finding_manifest(kernel),
+        step=trouble.divergence.step if trouble.divergence else None,
+        divergence=trouble.divergence,
+        splat=trouble.splat,
+        detail=trouble.reason,
+        console=trouble.console,
+        flavours=(kernel.spec.configuration,),
+        reproduced=(hits, REPLAYS),
+    )

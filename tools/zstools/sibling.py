@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Choose the built kernel from which a new one is the shortest way.
+
+Kbuild keeps for each object which options and which files it was made from (fixdep, `.*.o.cmd`).
+So what a sibling's objects are worth can be counted before any of them is copied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from zstools.cache import Manifest, list_manifests
+from zstools.plan import Plan
+from zstools.series import patches_hash, touched_files
+
+_OPTION = "CONFIG_"
+
+
+def find_sibling(plan: Plan) -> Manifest | None:
+    """Return the kernel of which the fewest objects must be compiled again, None if there is none.
+
+    It is of the same version, compiler and flavour; options and patches may differ.  Of equal ones
+    that of the same design wins, then that with the fewest other options, then the newest.
+    """
+    found = [m for m in list_manifests(plan.cache) if _is_usable(m, plan)]
+    return min(reversed(found), key=lambda m: _rank(m, plan), default=None)
+
+
+def changed_options(manifest: Manifest, plan: Plan) -> set[str]:
+    """Return the options that the two ask for differently, or that only one of them asks for."""
+    theirs: dict[str, str] = manifest["options"]
+    return {k for k in theirs.keys() | plan.options if theirs.get(k) != plan.options.get(k)}
+
+
+def changed_files(manifest: Manifest, plan: Plan) -> set[str]:
+    """Return the files that patches change which only one of the two has."""
+    ours = {patches_hash([path]): touched_files(path) for path in plan.patches}
+    theirs = {patch["sha256"]: patch.get("files", ()) for patch in manifest["patches"]}
+    only_one = ours.keys() ^ theirs.keys()
+    return {name for key in only_one for name in (*ours.get(key, ()), *theirs.get(key, ()))}
+
+
+def count_outdated(objects: Path, options: Iterable[str], files: Iterable[str]) -> int:
+    """Count the objects of a directory that were made from any of these options or files."""
+    names = "|".join(re.escape(name.removeprefix(_OPTION)) for name in options)
+    paths = "|".join(re.escape(path) for path in files)
+    marks = rf"config/(?:{names})\)" if names else "", rf"/(?:{paths})\s" if paths else ""
+    if not any(marks):
+        return 0
+    pattern = re.compile("|".join(mark for mark in marks if mark).encode())
+    made = objects.rglob(".*.o.cmd")
+    return sum(pattern.search(path.read_bytes()) is not None for path in made)
+
+
+def _is_usable(manifest: Manifest, plan: Plan) -> bool:
+    theirs = tuple(manifest[name] for name in ("version", "compiler", "flavour"))
+    ours = (plan.source.version, plan.compiler, plan.spec.flavour)
+    return theirs == ours and (plan.cache / str(manifest["build"]) / "vmlinux").is_file()
+
+
+def _rank(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
+    options, files = changed_options(manifest, plan), changed_files(manifest, plan)
+    return (
+        manifest["source"] != plan.source.origin,
+        count_outdated(plan.cache / manifest["build"], options, files),
+        manifest["design"] != plan.spec.design,
+        len(options),
+    )

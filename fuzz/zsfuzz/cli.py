@@ -16,6 +16,8 @@ from rich.live import Live
 from rich.text import Text
 
 from zsfuzz import bench as benchmarks
+from zsfuzz import cost as costs
+from zsfuzz import costtable
 from zsfuzz import matrix as matrices
 from zsfuzz import replay as replaying
 from zsfuzz.corpusfile import load
@@ -335,6 +337,21 @@ def speed(
             f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "
             f"raw {found['raw_programs_per_second']:>10,.0f}   ratio {found['ratio']:.2f}"
         )
+
+
+@bench.command()
+@linux_option
+@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True,
+              help="Times that each design is timed; the median counts.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
+    """Measure what each design costs beside stock: bytes of ownership, and time."""
+    kernels = [build_kernels(design, ("plain",), linux, ())[0] for design in DESIGNS]
+    figures = costs.measure_cost(kernels, rounds)
+    if as_json:
+        click.echo(json.dumps(costtable.cost_as_dict(figures), indent=1))
+    else:
+        Console(width=160).print(costtable.render_cost(figures))
 
 
 # ---- replay and show -------------------------------------------------------------------------

@@ -9,15 +9,16 @@ from zsfuzz.errors import HarnessError
 from zstools.paths import project_root
 
 
-def planted_dir(design: str) -> Path:
-    """Name the folder with the planted bugs of a design."""
-    return project_root() / "tools" / "planted" / design
+def planted_dirs(design: str) -> tuple[Path, Path]:
+    """Name the folders with the planted bugs of a design: its own, and that of all designs."""
+    planted = project_root() / "tools" / "planted"
+    return planted / design, planted / "both"
 
 
 def planted_patch(design: str, name: str) -> Path:
     """Find a planted bug by name; HarnessError names those that there are."""
-    path = planted_dir(design) / f"{name}.patch"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in planted_dir(design).glob("*.patch"))) or "none"
+    patches = {p.stem: p for folder in planted_dirs(design) for p in folder.glob("*.patch")}
+    if name not in patches:
+        there = ", ".join(sorted(patches)) or "none"
         raise HarnessError(f"no planted bug {name!r} for design {design}: there is {there}")
-    return path
+    return patches[name]

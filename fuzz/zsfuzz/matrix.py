@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,15 +161,16 @@ def _test(
         if smoke.trouble is None:
             return smoke, None
         hits = runner.reproduce(smoke.trouble, REPLAYS) if smoke.trouble.wire else 0
+    trouble = smoke.trouble if hits else replace(smoke.trouble, outcome=Outcome.FLAKY)
     store = FindingStore(output)
-    saved = store.save(_finding(kernel, smoke.trouble, hits))
+    saved = store.save(_finding(kernel, trouble, hits))
     store.close()
-    return smoke, saved.path
+    return Smoke(smoke.programs, trouble), saved.path
 
 
 def _finding(kernel: Kernel, trouble: Trouble, hits: int) -> Finding:
     return Finding(
-        trouble.outcome if hits else Outcome.FLAKY,
+        trouble.outcome,
         trouble.title,
         Program.from_wire(trouble.wire).canonical(),
         kernel=finding_manifest(kernel),

@@ -42,7 +42,8 @@ def _facts(finding: Finding, program_file: Path) -> Iterator[str]:
         parts.append(f"shows on {_flavours(finding)}")
     parts.append("fault: undecided")
     yield "  " + ", ".join(parts)
-    yield f"  replay: zsfuzz replay {program_file}"
+    variants = "".join(f"--variant {name} " for name in finding.kernel.get("variants", ()))
+    yield f"  replay: zsfuzz replay {variants}{program_file}"
     yield "  " + _kernel(finding)
 
 

@@ -136,3 +136,11 @@ def test_every_field_has_a_rule():
                 if diff and rule_text(diff) == "none is on record":
                     missing.add((diff.subject, diff.name))
     assert not missing
+
+
+def test_a_kernel_of_another_configuration_is_named_where_the_program_is_replayed(monkeypatch):
+    manifest = {**MANIFEST, "variants": ["chain-16", "stat-n"]}
+    kernel, model = answers(PROGRAM, monkeypatch)
+    found = compare(PROGRAM, kernel, model, KERNEL)
+    report = render(divergence_finding(PROGRAM, found, kernel=manifest), FILE)
+    assert f"replay: zsfuzz replay --variant chain-16 --variant stat-n {FILE}\n" in report

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
-from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.guest.process import UmlOptions
 from zstools.kernel import Kernel
 
 MEMORY = {"plain": 128, "kasan": 320, "lockdep": 512}  # MiB
@@ -16,11 +16,12 @@ MEMORY = {"plain": 128, "kasan": 320, "lockdep": 512}  # MiB
 
 def boot(kernel: Kernel, console: Path) -> Machine:
     """Start a guest on the last of this process's CPUs; HarnessError if it does not come up."""
-    cpus = sorted(os.sched_getaffinity(0))
-    options = UmlOptions(
-        kernel.linux,
-        kernel.guest_root,
-        memory=MEMORY[kernel.spec.flavour],
-        cpu=cpus[-1] if len(cpus) > 1 else None,
-    )
+    memory = MEMORY[kernel.spec.flavour]
+    options = UmlOptions(kernel.linux, kernel.guest_root, memory, guest_cpu())
     return Machine(options, read_abi(kernel.wire), console)
+
+
+def guest_cpu() -> int | None:
+    """Choose the host CPU that a guest is to stay on, None if there is only one."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[-1] if len(cpus) > 1 else None

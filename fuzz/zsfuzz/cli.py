@@ -27,6 +27,7 @@ from zsfuzz.findings import locked_output
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
+from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.text import format_program
 from zsmodel.designs import DESIGNS
@@ -82,6 +83,7 @@ def main() -> None:
 
 
 main.add_command(kernel_group)
+main.add_command(selftests_command)
 
 
 def build_kernels(

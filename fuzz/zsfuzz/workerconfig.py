@@ -11,7 +11,7 @@ from pathlib import Path
 from zsfuzz.boot import MEMORY
 from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
-from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zstools.kernel import Kernel

@@ -18,7 +18,7 @@ from zsfuzz.boot import MEMORY
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
-from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.guest.process import UmlOptions
 from zsfuzz.runner import Runner
 from zsmodel import Model
 from zstools.errors import SourceError, ToolMissingError

@@ -30,7 +30,8 @@ from zsfuzz.boot import boot
 from zsfuzz.console import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
 from zsfuzz.guest.machine import Machine
-from zsfuzz.guest.uml import Uml, UmlOptions
+from zsfuzz.guest.process import UmlOptions
+from zsfuzz.guest.uml import Uml
 from zsfuzz.outcome import Outcome
 from zsfuzz.text import parse_program
 
@@ -140,7 +141,7 @@ PARENT = """\
 import json, sys
 from pathlib import Path
 from guest_support import built, machine_of, session_of
-from zsfuzz.guest.uml import UmlOptions
+from zsfuzz.guest.process import UmlOptions
 guest = machine_of(built("zspage", "plain"), Path(sys.argv[1]))
 guest.run(b"")
 print(json.dumps(session_of(guest.pid)), flush=True)

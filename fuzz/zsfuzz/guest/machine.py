@@ -9,8 +9,9 @@ from pathlib import Path
 
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.abi import Abi
+from zsfuzz.guest.process import UmlOptions
 from zsfuzz.guest.ring import Ring
-from zsfuzz.guest.uml import Uml, UmlOptions
+from zsfuzz.guest.uml import Uml
 from zsmodel import Kernel
 from zsmodel.designs import design_by_number
 

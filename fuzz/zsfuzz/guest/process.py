@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Processes of User Mode Linux: start one with a serial line to it, and leave none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from zsfuzz.errors import HarnessError
+from zsfuzz.lifeline import die_with
+
+SHM = "/dev/shm"  # noqa: S108 - where UML keeps its memory
+
+
+@dataclass(frozen=True)
+class UmlOptions:
+    """What to start: the kernel, the folder that becomes its root, memory in MiB, a host CPU.
+
+    `arguments` go to the end of the kernel's command line; what follows "--" is init's.
+    """
+
+    kernel: Path
+    root: Path
+    memory: int = 128
+    cpu: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+class UmlProcess:
+    """One running kernel.  Its console goes to `console`, whole, from the first line."""
+
+    def __init__(self, options: UmlOptions, console: Path) -> None:
+        self.console = console
+        _check_space(options.memory)
+        # Open as long as the guest lives: UML sleeps in its interrupt handler when a line hangs up.
+        self.line, theirs = socket.socketpair()
+        # Beside the console: who is killed leaves it there, and what owns that folder removes it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="uml-", dir=console.parent.absolute())
+        try:
+            self._process = self._spawn(options, theirs.fileno())
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            theirs.close()
+
+    def _spawn(self, options: UmlOptions, control: int) -> subprocess.Popen[bytes]:
+        command = [
+            str(options.kernel),
+            f"mem={options.memory}M",
+            "rootfstype=hostfs",
+            f"rootflags={options.root}",
+            "ro",
+            "init=/init",
+            "seccomp=on",
+            "con=null",
+            "con0=null,fd:1",
+            "ssl=null",
+            f"ssl0=fd:{control},fd:{control}",
+            f"uml_dir={self._scratch.name}/",
+            *options.arguments,
+        ]
+        parent = os.getpid()
+        with self.console.open("wb") as log:
+            try:
+                return subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[control],
+                    cwd="/", start_new_session=True, env=_environment(),
+                    preexec_fn=lambda: _in_child(parent, options.cpu),  # noqa: PLW1509 - one thread
+                )  # fmt: skip
+            except OSError as error:
+                reason = (error.strerror or type(error).__name__).lower()
+                raise HarnessError(
+                    f"{options.kernel} cannot be started: {reason}: run `zsfuzz kernel build`"
+                ) from error
+
+    # ---- watching and ending ----------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """Name the kernel's process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the kernel's process still runs."""
+        return self._process.poll() is None
+
+    @property
+    def exit_status(self) -> str:
+        """Say in words how the process ended."""
+        code = self._process.poll()
+        if code is None:
+            return "still running"
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exited with {code}"
+
+    def console_text(self) -> str:
+        """Read the console so far."""
+        return self.console.read_text(errors="replace") if self.console.exists() else ""
+
+    def kill(self) -> None:
+        """End the kernel and all processes that it made; safe to call twice."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.line.close()
+        self._scratch.cleanup()
+
+
+def _check_space(memory: int) -> None:
+    """Refuse to start a guest whose memory does not fit: it would die of SIGBUS in mid-program."""
+    try:
+        shm = os.statvfs(SHM)
+    except OSError:
+        return  # UML finds another place
+    free = shm.f_bavail * shm.f_frsize >> 20
+    if free < memory:
+        raise HarnessError(
+            f"{SHM} has {free} MiB free, but the guest's memory takes {memory} MiB: "
+            "delete files there, or mount it larger"
+        )
+
+
+def _environment() -> dict[str, str]:
+    # UML puts its memory into $TMPDIR if that is set; /dev/shm is where it is shared cheaply.
+    keep = ("PATH", "HOME")
+    return {name: os.environ[name] for name in keep if name in os.environ}
+
+
+def _in_child(parent: int, cpu: int | None) -> None:
+    die_with(parent)
+    if cpu is not None:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {cpu})

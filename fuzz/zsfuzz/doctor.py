@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zsfuzz.boot import boot
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.errors import KernelSplat, ZsfuzzError
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.planted import planted_patch
 from zsfuzz.runner import Runner
@@ -68,15 +68,20 @@ def _probe_all(kernel: Kernel, machine: Machine, probes: tuple[Probe, ...]) -> I
 
 def coverage_lights_up(kernel: Kernel, machine: Machine) -> Check:
     """See an allocation reach zs_malloc(), and an empty program not."""
-    facts = CoverageMap(kernel.layout)
+    name, facts = "a known path lights up its coverage", CoverageMap(kernel.layout)
     machine.run(b"")
     idle = facts.functions(machine.hits())
-    machine.run(parse_program(EXERCISE).wire)
+    try:
+        machine.run(parse_program(EXERCISE).wire)
+    except (KernelSplat, GuestHang, GuestLost) as error:
+        machine.restart()
+        detail = f"not checked: the kernel fails on it ({error.reason}), as a run will report"
+        return Check(name, True, detail, "")
     busy = facts.functions(machine.hits())
     wanted = {"zs_malloc", "zs_free", "zs_obj_write", "zs_page_migrate"}
     passed = wanted <= busy and not wanted & idle
     return Check(
-        "a known path lights up its coverage", passed,
+        name, passed,
         f"reached {len(busy)} functions, of {sorted(wanted)} all but {sorted(wanted - busy)}",
         "KCOV is off or its buffer is not shared: rebuild with `zsfuzz kernel build`",
     )  # fmt: skip
@@ -134,7 +139,8 @@ def planted_fault_diverges(kernel: Kernel, _: Machine) -> Check:
     return Check(name, trouble is not None, detail, "the comparison is blind: run `make test`")
 
 
-QUICK: tuple[Probe, ...] = (coverage_lights_up, model_agrees)
+# Before each run: the harness alone.  What a kernel does wrong is for the run to find and report.
+QUICK: tuple[Probe, ...] = (coverage_lights_up,)
 THOROUGH: tuple[Probe, ...] = (
-    *QUICK, cgroups_go_away, kasan_trips, planted_fault_diverges,
+    *QUICK, model_agrees, cgroups_go_away, kasan_trips, planted_fault_diverges,
 )  # fmt: skip

@@ -101,7 +101,8 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 #if ZSL_ZS_CREATE_POOL_ARGS == 1
 	pool->zs = zs_create_pool(name);
 #else
-	pool->zs = zs_create_pool(name, pool->aware);
+	/* Without memcg too, as zswap asks: the kernel has to know better. */
+	pool->zs = zs_create_pool(name, aware);
 #endif
 	return pool->zs ? 0 : -ENOMEM;
 }

@@ -13,6 +13,7 @@ from zsfuzz.boot import guest_cpu
 from zsfuzz.console import Splat, find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.process import UmlOptions, UmlProcess
+from zsfuzz.guest.uml import START_LIMIT
 from zsfuzz.selftests.output import Case, Report, Verdict, parse
 from zsfuzz.selftests.programs import Program
 from zstools.kernel import Kernel
@@ -38,7 +39,7 @@ class Attempt:
 
 
 def attempt(kernel: Kernel, root: Path, program: Program, folder: Path, limit: float) -> Attempt:
-    """Boot a guest, run the program, and end the guest after @limit seconds at the latest.
+    """Boot a guest, run the program for @limit seconds at most, and end the guest.
 
     HarnessError if the guest did not get as far as the program.  Files go into @folder.
     """
@@ -55,9 +56,9 @@ def attempt(kernel: Kernel, root: Path, program: Program, folder: Path, limit: f
     seconds = time.monotonic() - started
     console = uml.console_text()
     if _BEGIN not in told:
-        raise HarnessError(_explain(program, kernel, told, uml))
-    output = _END.split(told.partition(_BEGIN)[2])[0]
-    cases = _cases(parse(output), _whole(told, ended, limit))
+        raise HarnessError(_explain(program, told, ended, uml))
+    cases = cases_of(told, ended, limit)
+    output = _output(told)
     return Attempt(cases, tuple(find_splats(console)), output, console, seconds)
 
 
@@ -75,52 +76,60 @@ def _options(kernel: Kernel, root: Path, program: Program, swap: Path) -> UmlOpt
 
 def _listen(uml: UmlProcess, limit: float) -> tuple[str, str]:
     """Collect what comes over the line; say "" at the program's end, or else what ended it."""
-    told, deadline = b"", time.monotonic() + limit
-    while not _END.search(_text(told)):
+    told, begun = "", False
+    deadline = time.monotonic() + START_LIMIT
+    while not _END.search(told):
         if time.monotonic() > deadline:
-            return _text(told), "timeout"
+            return told, "timeout"
         alive = uml.alive  # before looking: what it said last is read
-        if select.select([uml.line], [], [], 0.05)[0]:
-            more = uml.line.recv(65536)
-            told += more
-            if more:
-                continue
-        if not alive:
-            return _text(told), f"the guest {uml.exit_status}"
-    return _text(told), ""
+        more = _hear(uml)
+        told = (told + more).replace("\r\n", "\n")
+        if not begun and _BEGIN in told:
+            begun, deadline = True, time.monotonic() + limit
+        if not alive and not more:
+            return told, f"the guest {uml.exit_status}"
+    return told, ""
 
 
-def _text(told: bytes) -> str:
-    return told.decode(errors="replace").replace("\r\n", "\n")
+def _hear(uml: UmlProcess) -> str:
+    if not select.select([uml.line], [], [], 0.05)[0]:
+        return ""
+    return uml.line.recv(65536).decode(errors="replace")
 
 
-def _whole(told: str, ended: str, limit: float) -> Case:
+def cases_of(told: str, ended: str, limit: float) -> tuple[Case, ...]:
+    """Judge each case, and last the program as a whole, by all that came over the line.
+
+    `ended` is "" at the program's end, "timeout", or what became of the guest.
+    """
+    report = parse(_output(told))
     if ended == "timeout":
-        return Case(WHOLE, Verdict.TIMEOUT, f"did not end within {limit:g} s")
-    if ended:
-        return Case(WHOLE, Verdict.LOST, ended)
-    found = _END.search(told)
-    status = int(found["status"]) if found else -1
-    if status in (0, _SKIPPED):
-        return Case(WHOLE, Verdict.SKIP if status else Verdict.PASS)
-    return Case(WHOLE, Verdict.FAIL, f"exit status {status}")
-
-
-def _cases(report: Report, whole: Case) -> tuple[Case, ...]:
-    if whole.verdict is Verdict.SKIP:
-        whole = Case(WHOLE, Verdict.SKIP, report.skipped)
-    elif whole.verdict is Verdict.PASS and report.planned not in (None, len(report.cases)):
-        detail = f"announced {report.planned} cases, told of {len(report.cases)}"
-        whole = Case(WHOLE, Verdict.FAIL, detail)
-    elif whole.verdict is Verdict.PASS and not report.cases:
-        whole = Case(WHOLE, Verdict.FAIL, "told of no case")
+        whole = Case(WHOLE, Verdict.TIMEOUT, f"did not end within {limit:g} s")
+    elif ended:
+        whole = Case(WHOLE, Verdict.LOST, ended)
+    else:
+        whole = _by_status(report, int(_END.findall(told)[0]))
     return (*report.cases, whole)
 
 
-def _explain(program: Program, kernel: Kernel, told: str, uml: UmlProcess) -> str:
+def _output(told: str) -> str:
+    return _END.split(told.partition(_BEGIN)[2])[0]
+
+
+def _by_status(report: Report, status: int) -> Case:
+    if status == _SKIPPED:
+        return Case(WHOLE, Verdict.SKIP, report.skipped)
+    if status:
+        return Case(WHOLE, Verdict.FAIL, f"exit status {status}")
+    if report.planned not in (None, len(report.cases)):
+        detail = f"announced {report.planned} cases, told of {len(report.cases)}"
+        return Case(WHOLE, Verdict.FAIL, detail)
+    if not report.cases:
+        return Case(WHOLE, Verdict.FAIL, "told of no case")
+    return Case(WHOLE, Verdict.PASS)
+
+
+def _explain(program: Program, told: str, ended: str, uml: UmlProcess) -> str:
     failed = [line.removeprefix(_MARK) for line in told.splitlines() if line.startswith(_MARK)]
-    last = failed or uml.console_text().splitlines()[-5:]
-    return (
-        f"the guest with {program} on {kernel.manifest['name']} did not get as far as the test: "
-        f"{' / '.join(last)} (console: {uml.console})"
-    )
+    last = failed or [ended, *uml.console_text().splitlines()[-5:]]
+    return f"the guest with {program} did not get as far as the test: {' / '.join(last)}"

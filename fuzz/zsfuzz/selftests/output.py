@@ -59,7 +59,8 @@ def parse(text: str) -> Report:
     for line in lines:
         if found := _PLAN.match(line):
             planned, skipped = int(found["count"]), found["why"] or skipped
-    cases = _scripts(lines) if any(_SCRIPT.match(line) for line in lines) else _tap(lines)
+    has_tap = any(_RESULT.match(line) or _PLAN.match(line) for line in lines)
+    cases = _tap(lines) if has_tap else _scripts(lines)
     return Report(tuple(_unlike(cases)), planned, skipped)
 
 
@@ -81,23 +82,33 @@ def _tap(lines: list[str]) -> Iterator[Case]:
 def _scripts(lines: list[str]) -> Iterator[Case]:
     """Yield the steps of each script, then the script itself.
 
-    The scripts print a failure and go on, and most failures do not keep them from ending with
-    [PASS], so one failure makes the script one that failed.
+    The scripts tell of a failure and then say OK, and [PASS] at the end: it is the failure that
+    counts, for the step and for the script.
     """
     steps: list[Case] = []
-    failures: list[str] = []
+    failures: list[str] = []  # since the last step
     for line in lines:
         if found := _FAILURE.match(line):
             failures.append(found["what"])
         elif found := _STEP.match(line):
-            steps.append(Case(found["name"], Verdict.PASS))
+            steps.append(_case(found["name"], failures))
+            failures = []
         elif found := _SCRIPT.match(line):
-            yield from (replace(step, name=f"{found['name']}: {step.name}") for step in steps)
-            passed = found["verdict"] == "PASS" and not failures
-            yield Case(found["name"], Verdict.PASS if passed else Verdict.FAIL, "; ".join(failures))
+            if failures or found["verdict"] == "FAIL":
+                failures = failures or ["said [FAIL]"]
+            yield from _script(found["name"], steps, failures)
             steps, failures = [], []
-    if failures:
-        yield Case("(script that did not end)", Verdict.FAIL, "; ".join(failures))
+    if steps or failures:
+        yield from _script("(cut off)", steps, ["did not end", *failures])
+
+
+def _case(name: str, failures: list[str]) -> Case:
+    return Case(name, Verdict.FAIL if failures else Verdict.PASS, "; ".join(failures))
+
+
+def _script(name: str, steps: list[Case], failures: list[str]) -> Iterator[Case]:
+    yield from (replace(step, name=f"{name}: {step.name}") for step in steps)
+    yield _case(name, [*(step.detail for step in steps if step.detail), *failures])
 
 
 def _unlike(cases: Iterator[Case]) -> Iterator[Case]:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from guest_support import SEEDS, Runners, mutated
+from guest_support import SEEDS, Runners
 
 from zsfuzz.program import Op, Opcode, Program
 from zsfuzz.records import RESULT, decode
+from zsfuzz.smoke import mutated
 from zsmodel.wire import MAX_OPS
 
 PROGRAMS = 400

@@ -309,10 +309,13 @@ static int op_shrink(struct zsf_session *s, const struct zsfuzz_op *op,
 /* ---- migration, locks -------------------------------------------------- */
 
 #ifdef ZSL_SYM_zsmalloc_mops
-/* The steps of isolate_movable_ops_page() and migrate_movable_ops_page(). */
-/* On success @old is what became of the old page's memcg_data. */
+/*
+ * The steps of isolate_movable_ops_page() and migrate_movable_ops_page(), with
+ * the page locked throughout: the kernel lets go of it in between.  On success
+ * @old_state is the state of the old page's memcg_data afterwards.
+ */
 static int migrate_one(struct zsf_session *s, struct page *page,
-		       struct zsfuzz_result *res, u8 *old)
+		       struct zsfuzz_result *res, u8 *old_state)
 {
 	const struct movable_operations *mops = ZSL_SYMBOL(zsmalloc_mops);
 	struct page *newpage = alloc_page(GFP_HIGHUSER_MOVABLE);
@@ -336,7 +339,7 @@ static int migrate_one(struct zsf_session *s, struct page *page,
 	if (ret)
 		mops->putback_page(page);
 	ClearPageMovableOpsIsolated(page);
-	*old = zsl_page_state(page);
+	*old_state = zsl_page_state(page);
 	unlock_page(newpage);
 out_unlock:
 	unlock_page(page);
@@ -347,7 +350,7 @@ out_put:
 }
 #else
 static int migrate_one(struct zsf_session *s, struct page *page,
-		       struct zsfuzz_result *res, u8 *old)
+		       struct zsfuzz_result *res, u8 *old_state)
 {
 	return -EOPNOTSUPP;
 }
@@ -377,13 +380,13 @@ static int op_migrate(struct zsf_session *s, const struct zsfuzz_op *op,
 {
 	struct page *page;
 	int ret = object_page(s, op, &page);
-	u8 old;
+	u8 old_state;
 
 	if (!ret)
-		ret = migrate_one(s, page, res, &old);
+		ret = migrate_one(s, page, res, &old_state);
 	if (!ret) {
 		describe(s, &s->objects[op->object], res);
-		res->value = old;
+		res->value = old_state;
 	}
 	return ret;
 }

@@ -97,6 +97,7 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 
 	snprintf(name, sizeof(name), "%s-p%u", s->name, number);
 	memset(pool, 0, sizeof(*pool));
+	pool->asked = aware;
 	pool->aware = aware && keeps_owners();
 #if ZSL_ZS_CREATE_POOL_ARGS == 1
 	pool->zs = zs_create_pool(name);
@@ -269,7 +270,7 @@ static bool pool_is_as_at_start(struct zsf_session *s, unsigned int number)
 
 	if (number > 1)
 		return !pool->zs;
-	return pool->zs && pool->aware == (number == 0 && keeps_owners());
+	return pool->zs && pool->asked == (number == 0);
 }
 
 /* Brings the pools of a drained session to what they are at a program's start. */

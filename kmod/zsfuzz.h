@@ -29,7 +29,8 @@ struct zsf_object {
 
 struct zsf_pool {
 	struct zs_pool	*zs;		/* NULL: absent */
-	bool		aware;
+	bool		aware;		/* it keeps owners */
+	bool		asked;		/* to be memcg-aware, whether it can be or not */
 	u16		live;		/* objects */
 	u16		held;		/* page locks and read locks */
 	u32		compacted_base;	/* pages_compacted when the program began */

@@ -170,13 +170,24 @@ def run(
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
         built = [build_kernels(name, flavours, linux, patches, variants) for name in DESIGNS]
-        results = [_run_one(k, options.within(k[0].spec.design)) for k in built]
+        results = _run_all(built, options)
         Console().print(render_comparison(results))
         facts = {"designs": {result.design: result.as_dict() for result in results}}
         troubled = any(result.troubled for result in results)
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:
+    """Run one design after the other, until one is stopped or has what was waited for."""
+    results: list[Result] = []
+    for kernels in built:
+        result = _run_one(kernels, options.within(kernels[0].spec.design))
+        results.append(result)
+        if result.stopped or (options.until_finding and result.findings):
+            break
+    return results
 
 
 def _run_one(kernels: list[Kernel], options: RunOptions) -> Result:
@@ -199,11 +210,12 @@ def _run_with_progress(kernels: list[Kernel], options: RunOptions) -> Result:
         show = _shower(console, live)
         fuzzing = Run(kernels, options, lambda p: show(progress_line(p, len(fuzzing.map.pcs))))
         previous = signal.signal(signal.SIGINT, lambda *_: fuzzing.stop())
-        signal.signal(signal.SIGTERM, lambda *_: fuzzing.stop())
+        terminate = signal.signal(signal.SIGTERM, lambda *_: fuzzing.stop())
         try:
             return fuzzing.run()
         finally:
             signal.signal(signal.SIGINT, previous)
+            signal.signal(signal.SIGTERM, terminate)
 
 
 def _shower(console: Console, live: Live) -> Callable[[str], None]:

@@ -67,7 +67,12 @@ def examine(kernel: Kernel, probes: tuple[Probe, ...]) -> list[Check]:
 def _probe_all(kernel: Kernel, machine: Machine, probes: tuple[Probe, ...]) -> Iterator[Check]:
     yield Check("the guest boots and serves its ring", True, f"{machine.kernel}", "")
     for probe in probes:
-        yield probe(kernel, machine)
+        try:
+            yield probe(kernel, machine)
+        except ZsfuzzError as error:
+            name = probe.__name__.replace("_", " ")
+            yield Check(name, False, str(error), "read the guest's console: the kernel failed")
+            machine.restart()
 
 
 def coverage_lights_up(kernel: Kernel, machine: Machine) -> Check:

@@ -104,7 +104,8 @@ _OTHER_KINDS = {
 def _result_fields(number: int, opcode: Opcode, values: dict[str, int]) -> Iterator[Field]:
     kinds = dict(RESULT_KINDS)
     # Which pages have memcg_data tells more than how it is tagged, so that goes first.
-    values["tag_bits"] = values.pop("tag_bits")
+    for name in ("tag_bits", "value", "faults", "zspages"):
+        values[name] = values.pop(name)
     if opcode is Opcode.STAT and values["ret"] == 0:
         # One number in two members; bytes tell more than the count of objects, so they go first.
         values = dict(values, value=values["value"] | values.pop("tags") << 16)

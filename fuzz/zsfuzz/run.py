@@ -75,6 +75,7 @@ class Result:
     new_inputs: int = 0
     compiled: bool = False  # model, decoder and mutator
     output: str = ""
+    stopped: bool = False  # by stop(), before its time
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -165,7 +166,7 @@ class Run:
                 for worker in workers:
                     worker.kill()
             result = self._result(workers)
-            return replace(result, compiled=fast is not None)
+            return replace(result, compiled=fast is not None, stopped=self._stop_asked)
 
     def stop(self) -> None:
         """End the run soon, in order."""

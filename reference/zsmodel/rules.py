@@ -142,7 +142,7 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "a new zspage adds its pages", "pool.py: Pool.alloc_zspage", "zs_get_total_pages"
         ),
         "faults": _rule(
-            "the handle is allocated, then perhaps struct zspage, the owner array, each page",
+            "the handle is allocated, then perhaps struct zspage, its pages and owner arrays",
             "pool.py: Pool.allocations",
             "cache_alloc_handle, alloc_zspage",
         ),
@@ -289,7 +289,11 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "zspage.py: Zspage.obj_free",
             "obj_free, set_freeobj",
         ),
-        "pages": _NUMBER,
+        "pages": _rule(
+            "a zspage has the pages of its class",
+            "classes.py: chain_size",
+            "calculate_zspage_chain_size",
+        ),
         "page_states": _ARRAYS,
         "tail_owners": _rule(
             "an object that lies in two pages is entered in the arrays of both",

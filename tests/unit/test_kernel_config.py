@@ -68,7 +68,8 @@ def test_there_is_a_variant_for_each_way_in_which_zsmalloc_is_built() -> None:
     assert wanted <= set(find_variants())
 
 
-@pytest.mark.parametrize("variant", find_variants())
+# One for each option; the variant of the kernel's selftests stands for many.
+@pytest.mark.parametrize("variant", [v for v in find_variants() if "-" in v])
 def test_a_variant_changes_what_it_is_named_after(variant: str) -> None:
     options = read_fragments(config_dir(), (f"variants/{variant}",))
     word, value = variant.rsplit("-", 1)

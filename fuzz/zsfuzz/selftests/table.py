@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.selftests.compare import CONTROL, Results, find_complaints, find_differences
 from zsfuzz.selftests.output import Verdict
 
@@ -35,6 +35,8 @@ def _notes(results: Results) -> list[str]:
     notes += [f"kernel splat: {one.title}" for one in complaints]
     notes += [f"on {CONTROL} already: {text}" for text in _troubles(results)]
     cases = sum(len(results.names(program)) for program in results.programs)
+    if not _something_passed(results):
+        notes.append(f"nothing passed on {CONTROL}: there is nothing to compare with")
     if len(results.designs) > 1:
         notes.append(f"{cases} cases; different from {CONTROL}: {len(differences)}")
     else:
@@ -53,8 +55,19 @@ def _troubles(results: Results) -> list[str]:
     return found
 
 
+def _something_passed(results: Results) -> bool:
+    """Tell whether stock is a control at all: where nothing passes, all designs are alike."""
+    return any(
+        results.case(CONTROL, program, name).verdict is Verdict.PASS
+        for program in results.programs
+        for name in results.names(program)
+    )
+
+
 def exit_code_of(results: Results) -> int:
-    """1 if a design differs from stock, or if a kernel complained; otherwise 0."""
+    """2 if nothing passed on stock, 1 if a design differs or a kernel complained, otherwise 0."""
+    if not _something_passed(results):
+        return EXIT_HARNESS_ERROR
     troubled = find_differences(results) or find_complaints(results)
     return EXIT_FINDINGS if troubled else EXIT_CLEAN
 

@@ -68,8 +68,7 @@ def test_there_is_a_variant_for_each_way_in_which_zsmalloc_is_built() -> None:
     assert wanted <= set(find_variants())
 
 
-# One for each option; the variant of the kernel's selftests stands for many.
-@pytest.mark.parametrize("variant", [v for v in find_variants() if "-" in v])
+@pytest.mark.parametrize("variant", [name for name in find_variants() if "-" in name])
 def test_a_variant_changes_what_it_is_named_after(variant: str) -> None:
     options = read_fragments(config_dir(), (f"variants/{variant}",))
     word, value = variant.rsplit("-", 1)

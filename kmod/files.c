@@ -16,7 +16,8 @@
 
 #include "zsfuzz.h"
 
-#define OUT_BYTES	SZ_256K
+/* A whole number of the longest writes to exec. */
+#define OUT_BYTES	(12 * ZSFUZZ_MAX_OPS * sizeof(struct zsfuzz_result))
 
 struct user_file {
 	struct zsf_session	*session;

@@ -26,9 +26,10 @@ FLAVOURS = ("kasan", "lockdep")
 AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT}
 PROGRAMS = [entry.program for entry in SEEDS if not AGENTS & {op.op for op in entry.program}]
 FIELDS = RECORDS["zsfuzz_result"].fields
-SHOWN = tuple(
-    ["ret", "zspage", "class", "index", "owner", "tail", "group", "inuse", "tags", "tag_bits", "value", "faults", "zspages"]
-)
+SHOWN = (
+    *("ret", "zspage", "class", "index", "owner", "tail", "group"),
+    *("inuse", "tags", "tag_bits", "value", "faults", "zspages"),
+)  # in the order of the text
 
 
 class ByHand:

@@ -5,6 +5,7 @@
  * which the module holds no reference, so that it keeps no cgroup alive.
  */
 #include <linux/cgroup.h>
+#include <linux/delay.h>
 #include <linux/memcontrol.h>
 
 #include "zsfuzz.h"
@@ -88,7 +89,7 @@ static unsigned int number_of(struct mem_cgroup *memcg)
 }
 
 /* c<number> was removed; objects may still carry its obj_cgroup. */
-void zsf_cgroup_retire(unsigned int number)
+static void retire(unsigned int number)
 {
 	struct zsf_cgroup *cg = &zsf_cgroups[number];
 
@@ -105,13 +106,50 @@ void zsf_cgroup_retire(unsigned int number)
 	cg->objcg = NULL;
 }
 
+#define OFFLINE_PATIENCE	(10 * HZ)
+
+/* Before c<number> is removed: its memcg is looked at once more afterwards. */
+void zsf_cgroup_hold(unsigned int number)
+{
+	css_get(&zsf_cgroups[number].memcg->css);
+}
+
+/*
+ * rmdir() returns before the obj_cgroup is killed and handed to the parent; the
+ * operations that follow shall find a cgroup that is gone, at every replay.
+ */
+static int await_offline(struct mem_cgroup *memcg)
+{
+	unsigned long until = jiffies + OFFLINE_PATIENCE;
+
+	while (READ_ONCE(memcg->css.flags) & CSS_ONLINE) {
+		if (time_after(jiffies, until))
+			return -ETIMEDOUT;
+		usleep_range(50, 200);
+	}
+	return 0;
+}
+
+/* After zsf_cgroup_hold() and an rmdir() that returned @ret. */
+int zsf_cgroup_removed(unsigned int number, int ret)
+{
+	struct mem_cgroup *memcg = zsf_cgroups[number].memcg;
+
+	if (!ret) {
+		ret = await_offline(memcg);
+		retire(number);
+	}
+	css_put(&memcg->css);
+	return ret;
+}
+
 /* The whole tree is gone, and nothing is charged to it any more. */
 static void forget_all(void)
 {
 	unsigned int i;
 
 	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
-		zsf_cgroup_retire(i);
+		retire(i);
 	nr_retired = 0;
 	base = NULL;
 }
@@ -128,7 +166,7 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 		if (req->number == ~0u)
 			forget_all();
 		else
-			zsf_cgroup_retire(req->number);
+			retire(req->number);
 		return 0;
 	}
 	memcg = memcg_of_fd(req->fd);
@@ -297,8 +335,13 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 	return -EOPNOTSUPP;
 }
 
-void zsf_cgroup_retire(unsigned int number)
+void zsf_cgroup_hold(unsigned int number)
 {
+}
+
+int zsf_cgroup_removed(unsigned int number, int ret)
+{
+	return ret;
 }
 
 bool zsf_cgroup_has_child(unsigned int number)

@@ -634,7 +634,7 @@ static int op_dispatch(struct zsf_session *s, const struct zsfuzz_op *op,
 
 /*
  * Runs one operation that zsf_op_check() has passed.  If @call->action is
- * set afterwards, the agent has to act and zsf_op_finish() has to follow.
+ * set afterwards, the agent has to act: zsf_op_ask(), then zsf_op_finish().
  */
 void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call)
@@ -653,13 +653,20 @@ void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 	}
 }
 
-/* Takes the agent's answer to @call. */
+/* The agent is going to be asked; zsf_op_finish() follows. */
+void zsf_op_ask(const struct zsf_call *call)
+{
+	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
+		zsf_cgroup_hold(call->cgroup);
+}
+
+/* Takes the agent's answer to @call, after zsf_op_ask(). */
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		   int result, struct zsfuzz_result *res)
 {
 	s->tree_changed = true;
+	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
+		result = zsf_cgroup_removed(call->cgroup, result);
 	res->ret = result;
 	res->zspages = zsf_zspages(s);
-	if (!result && call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
-		zsf_cgroup_retire(call->cgroup);
 }

@@ -129,6 +129,7 @@ static int program_ops(void)
 		WRITE_ONCE(ring->heartbeat, ring->heartbeat + 1);
 		zsf_op_run(session, &op, res, &run.call);
 		if (run.call.action) {
+			zsf_op_ask(&run.call);
 			run.waiting = res;
 			return 1;
 		}

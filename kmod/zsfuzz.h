@@ -114,7 +114,8 @@ struct zsf_charge {
 
 void zsf_cgroups_init(void);
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
-void zsf_cgroup_retire(unsigned int number);
+void zsf_cgroup_hold(unsigned int number);
+int zsf_cgroup_removed(unsigned int number, int ret);
 bool zsf_cgroup_has_child(unsigned int number);
 u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
@@ -138,6 +139,7 @@ struct zsf_call {
 int zsf_op_check(const struct zsfuzz_op *op);
 void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call);
+void zsf_op_ask(const struct zsf_call *call);
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		   int result, struct zsfuzz_result *res);
 

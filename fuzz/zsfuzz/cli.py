@@ -108,7 +108,7 @@ def build_kernels(
     help="Where object owners are kept; stock: unpatched; all: each in turn.",
 )  # fmt: skip
 @click.option(
-    "--flavour", type=click.Choice(("plain", "kasan", "both")), default="both", show_default=True,
+    "--flavour", type=click.Choice((*FLAVOURS, "both")), default="both", show_default=True,
     help="Kernel to explore on; both: explore on plain, check what is new on kasan.",
 )  # fmt: skip
 @variant_option

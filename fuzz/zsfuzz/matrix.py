@@ -160,12 +160,20 @@ def _test(
         smoke = smoke_test(runner, seeds, programs)
         if smoke.trouble is None:
             return smoke, None
-        hits = runner.reproduce(smoke.trouble, REPLAYS) if smoke.trouble.wire else 0
+        hits = _reproduce(runner, smoke.trouble)
     trouble = smoke.trouble if hits else replace(smoke.trouble, outcome=Outcome.FLAKY)
     store = FindingStore(output)
     saved = store.save(_finding(kernel, trouble, hits))
     store.close()
     return Smoke(smoke.programs, trouble), saved.path
+
+
+def _reproduce(runner: Runner, trouble: Trouble) -> int:
+    """Replay; a guest that will not start any more must not cost us the finding."""
+    try:
+        return runner.reproduce(trouble, REPLAYS) if trouble.wire else 0
+    except ZsfuzzError:
+        return 0
 
 
 def _finding(kernel: Kernel, trouble: Trouble, hits: int) -> Finding:

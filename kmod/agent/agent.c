@@ -267,10 +267,7 @@ static unsigned int wait_for_orphans(void)
 	return owners + (dying < 0 ? 0 : dying);
 }
 
-/*
- * What kmemleak has to report goes to the console.  It reports what was lost
- * 5 seconds ago or earlier, and does not change between two scans.
- */
+/* What is lost, and does not change between two scans, goes to the console. */
 static void report_leaks(void)
 {
 	char text[4096];

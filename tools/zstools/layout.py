@@ -49,6 +49,7 @@ SYMBOLS = (
     "drain_all_stock",
     "handle_cachep",
     "zspage_cachep",
+    "jiffies_min_age",
 )
 
 

@@ -172,3 +172,14 @@ def test_the_version_of_a_tree_is_read_from_its_makefile(tmp_path: Path) -> None
 def test_an_unreadable_tree_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"{tmp_path}/nothing"):
         tree_version(tmp_path / "nothing")
+
+
+def test_the_hash_of_a_patch_is_that_of_its_changes(tmp_path: Path) -> None:
+    change = "--- a/mm/zsmalloc.c\n+++ b/mm/zsmalloc.c\n@@ -1 +1 @@\n-one\n+two\n"
+    patch = tmp_path / "bug.patch"
+    patch.write_text(f"What it is for.\n---\n{change}")
+    before = patches_hash([patch])
+    patch.write_text(f"What it is for, said better.\n---\n mm/zsmalloc.c | 2 +-\n\n{change}")
+    assert patches_hash([patch]) == before
+    patch.write_text(f"What it is for.\n---\n{change.replace('two', 'three')}")
+    assert patches_hash([patch]) != before

@@ -14,6 +14,7 @@ from zstools.progress import BuildProgress
 
 STOCK = "stock"
 _COMMON = "common"
+_FIRST_FILE = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
 _TOUCHED = re.compile(r"(?:---|\+\+\+) [ab]/(\S+)")
 
 
@@ -43,14 +44,15 @@ def find_patches(series: Path, version: str, design: str) -> tuple[Path, ...]:
 
 
 def patches_hash(patches: Iterable[Path]) -> str:
-    """Return a hash of the patches' contents and order."""
+    """Return a hash of what the patches change, and of their order; not of what they say."""
     total = hashlib.sha256()
     for path in patches:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise PatchError(f"cannot read patch {path}: {error.strerror}") from error
-        total.update(hashlib.sha256(content).digest())
+        begin = _FIRST_FILE.search(content)
+        total.update(hashlib.sha256(content[begin.start() if begin else 0 :]).digest())
     return total.hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,23 @@ def test_linked_trees_share_files_until_a_patch_changes_one(tmp_path: Path) -> N
     assert (source / "mm" / "zsmalloc.c").read_text() == before
 
 
+def test_what_no_guest_compiles_is_left_out_of_linked_trees(tmp_path: Path) -> None:
+    source = write_tree(tmp_path / "a")
+    left_out = ["arch/arm64/mm/init.c", "drivers/net/tun.c", "Documentation/mm/zsmalloc.rst"]
+    kept = [
+        "arch/um/kernel/um_arch.c",
+        "arch/Kconfig",
+        "drivers/net/Kconfig",
+        "drivers/net/Makefile",
+    ]
+    for name in (*left_out, *kept):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    link_tree(source, tmp_path / "b")
+    assert [name for name in kept if not (tmp_path / "b" / name).exists()] == []
+    assert [name for name in left_out if (tmp_path / "b" / name).exists()] == []
+
+
 def test_a_patch_with_other_context_is_not_forced(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "a")
     (tmp_path / "fuzzy.patch").write_text(PATCH.replace(" struct obj_cgroup;", " struct other;"))
@@ -141,6 +159,21 @@ def test_adopted_objects_are_older_than_exactly_the_sources_that_differ(tmp_path
     assert _time(two / "mm" / "zsmalloc.c") > object_time
     assert _time(two / "COPYING") <= object_time
     assert _time(two / "Makefile") <= object_time
+
+
+def test_only_files_that_may_differ_are_looked_at(tmp_path: Path) -> None:
+    one, two = write_tree(tmp_path / "one"), tmp_path / "two"
+    (one / "build-plain").mkdir()
+    (one / "build-plain" / "zsmalloc.o").touch()
+    link_tree(one, two)
+    names = ("mm/zsmalloc.c", "COPYING")
+    for name in names:
+        (two / name).unlink()
+        (two / name).write_text("int other;\n")
+        os.utime(two / name, ns=(0, 0))
+    adopt_objects(one / "build-plain", two / "build-plain", {Path(names[0]), Path("mm/gone.c")})
+    assert _time(two / "mm" / "zsmalloc.c") > _time(two / "build-plain" / "zsmalloc.o")
+    assert _time(two / "COPYING") == 0
 
 
 @pytest.mark.parametrize("version", supported_versions(series_dir()))

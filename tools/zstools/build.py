@@ -15,7 +15,7 @@ from zstools.kbuild import Kbuild
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
 from zstools.series import apply_patches, patches_hash, touched_files
-from zstools.sibling import find_sibling
+from zstools.sibling import find_sibling, patched_files
 from zstools.toolchain import check_tools
 from zstools.tree import adopt_objects, link_tree
 
@@ -61,7 +61,7 @@ def _prepare_objects(plan: Plan, kbuild: Kbuild, progress: BuildProgress) -> Man
     sibling = None if plan.build.is_dir() else find_sibling(plan)
     if sibling is not None:
         progress.begin(f"copy the objects of {sibling['name']}")
-        adopt_objects(plan.cache / sibling["build"], plan.build)
+        adopt_objects(plan.cache / sibling["build"], plan.build, patched_files(sibling, plan))
         if sibling["inputs"]["config"] != plan.inputs["config"]:
             kbuild.forget_options()
         kbuild.mark_stopped()

@@ -16,6 +16,8 @@ from zstools.plan import Plan
 from zstools.series import patches_hash, touched_files
 
 _OPTION = "CONFIG_"
+# Counting reads a file for each object, so it is done for those few that look nearest.
+_LOOKED_INTO = 8
 
 
 def find_sibling(plan: Plan) -> Manifest | None:
@@ -24,8 +26,18 @@ def find_sibling(plan: Plan) -> Manifest | None:
     It is of the same version, compiler and flavour; options and patches may differ.  Of equal ones
     that of the same design wins, then that with the fewest other options, then the newest.
     """
-    found = [m for m in list_manifests(plan.cache) if _is_usable(m, plan)]
-    return min(reversed(found), key=lambda m: _rank(m, plan), default=None)
+    found = [m for m in reversed(list_manifests(plan.cache)) if _is_usable(m, plan)]
+    nearest = sorted(found, key=lambda m: _distance(m, plan))[:_LOOKED_INTO]
+    return min(nearest, key=lambda m: _rank(m, plan), default=None)
+
+
+def patched_files(sibling: Manifest, plan: Plan) -> set[Path] | None:
+    """Return the files that patches of either one change; None if more than that may differ."""
+    if sibling["source"] != plan.source.origin:
+        return None
+    theirs = (name for patch in sibling["patches"] for name in patch.get("files", ()))
+    ours = (name for path in plan.patches for name in touched_files(path))
+    return {Path(name) for name in (*theirs, *ours)}
 
 
 def changed_options(manifest: Manifest, plan: Plan) -> set[str]:
@@ -58,6 +70,17 @@ def _is_usable(manifest: Manifest, plan: Plan) -> bool:
     theirs = tuple(manifest[name] for name in ("version", "compiler", "flavour"))
     ours = (plan.source.version, plan.compiler, plan.spec.flavour)
     return theirs == ours and (plan.cache / str(manifest["build"]) / "vmlinux").is_file()
+
+
+def _distance(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
+    options, files = changed_options(manifest, plan), changed_files(manifest, plan)
+    headers = sum(name.endswith(".h") for name in files)
+    return (
+        manifest["source"] != plan.source.origin,
+        len(options) + headers,
+        manifest["design"] != plan.spec.design,
+        len(files),
+    )
 
 
 def _rank(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:

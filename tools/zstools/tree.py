@@ -14,7 +14,7 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from zstools.errors import SourceError
@@ -28,6 +28,13 @@ _SKIPPED_FILES = re.compile(
     r"\.config(\.old)?|vmlinux[^/]*|System\.map|Module\.symvers|modules\.\w+"
     r"|.*\.(o|a|ko|cmd|mod|mod\.c|order|lex\.c|tab\.[ch])"
 )
+# What no User Mode Linux guest compiles: half of the files, and most of the time of linking them.
+_ELSEWHERE = re.compile(
+    r"(?:Documentation|samples|sound|tools/perf|arch/(?!um/|x86/)[^/]+"
+    r"|drivers/(?:accel|clk|crypto|gpu|hid|hwmon|iio|infiniband|media|mtd|net|phy|pinctrl|platform"
+    r"|scsi|soc|staging|usb))/.*"
+)
+_KBUILD = re.compile(r"(?:Kconfig|Makefile|Kbuild)[^/]*")
 
 
 def source_files(tree: Path) -> Iterator[Path]:
@@ -42,8 +49,14 @@ def source_files(tree: Path) -> Iterator[Path]:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Make @target, which must not exist, of hard links to the files of @source."""
+    """Make @target, which must not exist, of hard links to the files of @source.
+
+    What kbuild reads is all there, but not the code of other architectures, or of drivers for
+    hardware that no guest has.
+    """
     for name in source_files(source):
+        if _ELSEWHERE.fullmatch(name.as_posix()) and not _KBUILD.fullmatch(name.name):
+            continue
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source / name, destination)
@@ -61,22 +74,22 @@ def import_tree(source: Path, target: Path, previous: Path | None) -> None:
             shutil.copy2(origin, destination, follow_symlinks=False)
 
 
-def adopt_objects(objects: Path, build: Path) -> None:
+def adopt_objects(objects: Path, build: Path, names: Iterable[Path] | None = None) -> None:
     """Copy a sibling's object directory to @build and set file times so that make can tell.
 
     Each of the two directories lies in the tree that it was, or will be, built from; the sibling
-    must be whole.
+    must be whole.  @names are the files that may differ, if that is known.
     """
     partial = build.with_name(f"{build.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(objects, partial, symlinks=True)
-    for name in source_files(build.parent):
+    for name in source_files(build.parent) if names is None else names:
         _match_time(objects.parent / name, build.parent / name)
     partial.rename(build)
 
 
 def _match_time(theirs: Path, ours: Path) -> None:
-    if _is_linked(theirs, ours) or ours.is_symlink():
+    if not ours.exists() or _is_linked(theirs, ours) or ours.is_symlink():
         return
     fresh = ours.with_name(f"{ours.name}.zsfuzz-new")
     fresh.unlink(missing_ok=True)

@@ -157,7 +157,7 @@ def test_nothing_is_left_of_removed_cgroups(runners: Runners) -> None:
 
 GOOD = (Opcode.MALLOC, 0, 0, 8, 100, 0)
 BAD_OPS = {
-    "opcode": (20, 0, 0, 0, 0, 0),
+    "opcode": (len(Opcode), 0, 0, 0, 0, 0),
     "highest opcode": (255, 0, 0, 0, 0, 0),
     "pool": (Opcode.MALLOC, 0, 4, 8, 100, 0),
     "pool that is not used": (Opcode.FREE, 0, 4, 0, 0, 0),
@@ -165,6 +165,9 @@ BAD_OPS = {
     "no owner where one is needed": (Opcode.STAT, 0, 0, 8, 0, 0),
     "cgroup to create": (Opcode.CGROUP_CREATE, 0, 0, 8, 0, 1),
     "cgroup to remove": (Opcode.CGROUP_REMOVE, 0, 0, 8, 0, 0),
+    "cgroup of a page": (Opcode.PAGE_WRITE, 0, 0, 8, 0, 0),
+    "cgroup of a process": (Opcode.PAGE_EXIT, 0, 0, 8, 0, 0),
+    "cgroup with files": (Opcode.STAT_FILES, 0, 0, 8, 0, 0),
     "parent": (Opcode.CGROUP_CREATE, 0, 0, 7, 0, 8),
 }
 

@@ -315,6 +315,10 @@ u32 zsf_cgroups_orphans(void)
 #ifdef ZSL_SYM_drain_all_stock
 	((drain_all_stock_fn)ZSL_SYMBOL(drain_all_stock))(root_mem_cgroup);
 #endif
+#ifdef ZSL_SYM_drain_local_memcg_stock
+	/* That passes over a slot with no pages left, which keeps its cgroup all the same. */
+	((work_func_t)ZSL_SYMBOL(drain_local_memcg_stock))(NULL);
+#endif
 	/* objcg_lock cannot be had; on one CPU this keeps obj_cgroup_release() out. */
 	local_irq_save(flags);
 	for_each_online_node(nid)

@@ -47,6 +47,14 @@ static const char * const op_names[ZSFUZZ_NR_OPCODES] = {
 	[ZSFUZZ_ZSWAP_MAX]	= "zswap_max",
 	[ZSFUZZ_MAY_ZSWAP]	= "may_zswap",
 	[ZSFUZZ_COMPACT_MEMORY]	= "compact_memory",
+	[ZSFUZZ_PAGE_WRITE]	= "page_write",
+	[ZSFUZZ_PAGE_OUT]	= "page_out",
+	[ZSFUZZ_PAGE_IN]	= "page_in",
+	[ZSFUZZ_PAGE_DROP]	= "page_drop",
+	[ZSFUZZ_PAGE_EXIT]	= "page_exit",
+	[ZSFUZZ_WRITEBACK]	= "writeback",
+	[ZSFUZZ_SWAP_COMPACT]	= "swap_compact",
+	[ZSFUZZ_STAT_FILES]	= "stat_files",
 };
 
 /* ---- opening and closing ------------------------------------------------ */

@@ -39,6 +39,8 @@ u32 zsf_features(void)
 		features |= ZSFUZZ_HAS_ZSWAP;
 	if (IS_ENABLED(CONFIG_ZSMALLOC_STAT))
 		features |= ZSFUZZ_HAS_CLASSES;
+	if (zsf_swap_ready())
+		features |= ZSFUZZ_HAS_SWAP;
 	if (zsf_cover_sites())
 		features |= ZSFUZZ_HAS_COVERAGE;
 	return features;

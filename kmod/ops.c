@@ -30,18 +30,12 @@ static void result_init(struct zsfuzz_result *res)
 
 /* ---- where an object lies ---------------------------------------------- */
 
-struct place {
-	void		*zspage;
-	void		*class;
-	unsigned int	index;
-};
-
-static struct place locate(struct zsf_session *s, const struct zsf_object *o)
+struct zsf_place zsf_locate(struct zsf_session *s, const struct zsf_object *o)
 {
 	unsigned long obj = zsl_handle_obj(o->handle);
 	void *zspage = zsl_handle_zspage(o->handle);
 
-	return (struct place) {
+	return (struct zsf_place) {
 		.zspage	= zspage,
 		.class	= zsl_class(s->pools[o->pool].zs,
 				    ZSL_BITS(zspage, zspage_class)),
@@ -49,7 +43,7 @@ static struct place locate(struct zsf_session *s, const struct zsf_object *o)
 	};
 }
 
-static u8 owner_in(const struct place *at, unsigned int k)
+static u8 owner_in(const struct zsf_place *at, unsigned int k)
 {
 	struct obj_cgroup **array = zsl_owner_array(at->zspage, k);
 
@@ -59,7 +53,7 @@ static u8 owner_in(const struct place *at, unsigned int k)
 }
 
 /* With an array for each page, an object that lies in two is entered twice. */
-static void describe_owner(const struct place *at, struct zsfuzz_result *res)
+static void describe_owner(const struct zsf_place *at, struct zsfuzz_result *res)
 {
 	unsigned int from = at->index * zsl_class_size(at->class);
 	unsigned int first = 0, last = 0;
@@ -73,8 +67,8 @@ static void describe_owner(const struct place *at, struct zsfuzz_result *res)
 		res->tail = owner_in(at, last);
 }
 
-static void describe_place(struct zsf_session *s, const struct zsf_object *o,
-			   const struct place *at, struct zsfuzz_result *res)
+void zsf_describe_place(struct zsf_session *s, const struct zsf_object *o,
+			   const struct zsf_place *at, struct zsfuzz_result *res)
 {
 	res->zspage = zsf_zspage_number(s, at->zspage, o->pool);
 	res->class = zsl_class_index(at->class);
@@ -82,7 +76,7 @@ static void describe_place(struct zsf_session *s, const struct zsf_object *o,
 	describe_owner(at, res);
 }
 
-static void describe_zspage(const struct place *at, struct zsfuzz_result *res)
+void zsf_describe_zspage(const struct zsf_place *at, struct zsfuzz_result *res)
 {
 	struct zsl_tags tags = zsl_zspage_tags(at->zspage, at->class);
 
@@ -95,10 +89,10 @@ static void describe_zspage(const struct place *at, struct zsfuzz_result *res)
 static void describe(struct zsf_session *s, const struct zsf_object *o,
 		     struct zsfuzz_result *res)
 {
-	struct place at = locate(s, o);
+	struct zsf_place at = zsf_locate(s, o);
 
-	describe_place(s, o, &at, res);
-	describe_zspage(&at, res);
+	zsf_describe_place(s, o, &at, res);
+	zsf_describe_zspage(&at, res);
 	res->value = zs_get_total_pages(s->pools[o->pool].zs);
 }
 
@@ -223,15 +217,15 @@ static int op_free(struct zsf_session *s, const struct zsfuzz_op *op,
 	struct zsf_object *o = &s->objects[op->object];
 	unsigned long allocated;
 	struct zsf_pool *pool;
-	struct place at;
+	struct zsf_place at;
 
 	if (!o->live)
 		return -ENOENT;
 	if (o->read_locked)
 		return -EBUSY;
 	pool = &s->pools[o->pool];
-	at = locate(s, o);
-	describe_place(s, o, &at, res);
+	at = zsf_locate(s, o);
+	zsf_describe_place(s, o, &at, res);
 	allocated = zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
 
 	zs_free(pool->zs, o->handle);
@@ -240,7 +234,7 @@ static int op_free(struct zsf_session *s, const struct zsfuzz_op *op,
 	pool->live--;
 	s->live_objects--;
 	if (zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED) == allocated)
-		describe_zspage(&at, res);
+		zsf_describe_zspage(&at, res);
 	else
 		zsf_zspage_gone(s, at.zspage);
 	res->value = zs_get_total_pages(pool->zs);
@@ -360,11 +354,11 @@ static int object_page(struct zsf_session *s, const struct zsfuzz_op *op,
 		       struct page **page)
 {
 	struct zsf_object *o = &s->objects[op->object];
-	struct place at;
+	struct zsf_place at;
 
 	if (!o->live)
 		return -ENOENT;
-	at = locate(s, o);
+	at = zsf_locate(s, o);
 	if (op->arg >= zsl_class_pages(at.class))
 		return -ERANGE;
 	if (!(zsf_features() & ZSFUZZ_HAS_MIGRATION))
@@ -554,7 +548,8 @@ static int op_compact_memory(void)
 	return n < 0 ? n : 0;
 }
 
-static int op_cgroup_create(const struct zsfuzz_op *op, struct zsf_call *call)
+static int op_cgroup_create(struct zsf_session *s, const struct zsfuzz_op *op,
+			    struct zsf_call *call)
 {
 	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
 		return -EOPNOTSUPP;
@@ -562,6 +557,8 @@ static int op_cgroup_create(const struct zsfuzz_op *op, struct zsf_call *call)
 		return -EEXIST;
 	if (op->arg == 0 || (op->arg != op->owner && !zsf_cgroups[op->arg].live))
 		return -ESRCH;
+	if (op->arg != op->owner && zsf_swap_has_process(s, op->arg))
+		return -EBUSY;	/* a cgroup has processes or children */
 	call->action = ZSFUZZ_AGENT_CGROUP_CREATE;
 	call->cgroup = op->owner;
 	call->parent = op->arg;
@@ -598,6 +595,9 @@ int zsf_op_check(const struct zsfuzz_op *op)
 	case ZSFUZZ_CGROUP_REMOVE:
 	case ZSFUZZ_ZSWAP_MAX:
 	case ZSFUZZ_MAY_ZSWAP:
+	case ZSFUZZ_PAGE_WRITE:
+	case ZSFUZZ_PAGE_EXIT:
+	case ZSFUZZ_STAT_FILES:
 		if (op->owner >= ZSFUZZ_CGROUPS)
 			return -EINVAL;
 	}
@@ -622,14 +622,14 @@ static int op_dispatch(struct zsf_session *s, const struct zsfuzz_op *op,
 	case ZSFUZZ_FLUSH:		return op_flush(s, op, res);
 	case ZSFUZZ_FAIL_NEXT:		return op_fail_next(s, op, res);
 	case ZSFUZZ_STAT:		return op_stat(s, op, res);
-	case ZSFUZZ_CGROUP_CREATE:	return op_cgroup_create(op, call);
+	case ZSFUZZ_CGROUP_CREATE:	return op_cgroup_create(s, op, call);
 	case ZSFUZZ_CGROUP_REMOVE:	return op_cgroup_remove(op, call);
 	case ZSFUZZ_CLASSES:		return op_classes(s, op, res);
 	case ZSFUZZ_ZSWAP_MAX:		return op_zswap_max(op);
 	case ZSFUZZ_MAY_ZSWAP:		return op_may_zswap(op, res);
 	case ZSFUZZ_COMPACT_MEMORY:	return op_compact_memory();
 	}
-	return -EINVAL;
+	return zsf_swap_op(s, op, res, call);
 }
 
 /*
@@ -654,19 +654,31 @@ void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 }
 
 /* The agent is going to be asked; zsf_op_finish() follows. */
-void zsf_op_ask(const struct zsf_call *call)
+void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call)
 {
 	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
 		zsf_cgroup_hold(call->cgroup);
+	if (call->action == ZSFUZZ_AGENT_PAGE_WRITE)
+		zsf_swap_begin(s);
 }
 
 /* Takes the agent's answer to @call, after zsf_op_ask(). */
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
-		   int result, struct zsfuzz_result *res)
+		   const struct zsfuzz_agent_request *req, struct zsfuzz_result *res)
 {
-	s->tree_changed = true;
-	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
-		result = zsf_cgroup_removed(call->cgroup, result);
-	res->ret = result;
+	res->ret = req->result;
+	switch (call->action) {
+	case ZSFUZZ_AGENT_CGROUP_REMOVE:
+		res->ret = zsf_cgroup_removed(call->cgroup, req->result);
+		zsf_swap_left(s, call->cgroup);
+		s->tree_changed = true;
+		break;
+	case ZSFUZZ_AGENT_CGROUP_CREATE:
+		zsf_swap_joined(s, call->cgroup);
+		s->tree_changed = true;
+		break;
+	default:
+		zsf_swap_finish(s, call, req, res);
+	}
 	res->zspages = zsf_zspages(s);
 }

@@ -44,6 +44,8 @@ struct ring_run {
 	u32			ops;
 	struct zsf_call		call;		/* what the agent was asked */
 	struct zsfuzz_result	*waiting;	/* for the agent's answer */
+	bool			traced;		/* KCOV runs, and while the agent swaps too */
+	bool			snapped;	/* the agent ends the processes, then all is freed */
 };
 
 static struct page *ring_pages;
@@ -129,7 +131,7 @@ static int program_ops(void)
 		WRITE_ONCE(ring->heartbeat, ring->heartbeat + 1);
 		zsf_op_run(session, &op, res, &run.call);
 		if (run.call.action) {
-			zsf_op_ask(&run.call);
+			zsf_op_ask(session, &run.call);
 			run.waiting = res;
 			return 1;
 		}
@@ -137,9 +139,18 @@ static int program_ops(void)
 	return 0;
 }
 
+/* Returns 1 if the agent has to end processes first. */
 static int program_end(void)
 {
-	zsf_snapshot(session, &run.out);
+	if (!run.snapped) {
+		zsf_snapshot(session, &run.out);
+		run.snapped = true;
+		if (session->swap.undrained) {
+			run.call = (struct zsf_call) { .action = ZSFUZZ_AGENT_DRAIN };
+			return 1;
+		}
+	}
+	run.snapped = false;
 	zsf_snapshot_end(session, &run.out);
 	if (run.out.full)
 		return -ENOSPC;
@@ -178,13 +189,26 @@ static bool tree_needs_rebuild(void)
 	return true;
 }
 
+/* After a program that was broken off, its processes are there still. */
+static bool swap_needs_drain(void)
+{
+	if (!session->swap.undrained)
+		return false;
+	run.call = (struct zsf_call) { .action = ZSFUZZ_AGENT_DRAIN };
+	return true;
+}
+
 /* The operations alone are traced, not what sets up before and clears up after. */
 static int program_ops_traced(void)
 {
 	int ret;
 
-	zsf_cover_start(run.flags);
+	if (!run.traced)
+		zsf_cover_start(run.flags);
 	ret = program_ops();
+	run.traced = ret == 1 && run.call.action >= ZSFUZZ_AGENT_PAGE_WRITE;
+	if (run.traced)
+		return ret;
 	if (run.flags & ZSFUZZ_RUN_COMPARES)
 		ring->compares += zsf_cover_compares((struct zsfuzz_compare *)
 						     ring_at(COMPARES_AT) + ring->compares,
@@ -197,17 +221,17 @@ static int program_ops_traced(void)
 /* Returns 1 if the agent has to act, otherwise the request is answered. */
 static int run_programs(void)
 {
-	bool resumed = run.waiting;
+	bool resumed = run.waiting || run.snapped;
 	int ret = 0;
 
 	run.waiting = NULL;
 	while (run.program < run.programs) {
-		if (!resumed && tree_needs_rebuild())
+		if (!resumed && (swap_needs_drain() || tree_needs_rebuild()))
 			return 1;
 		if (!resumed)
 			ret = program_begin();
 		resumed = false;
-		if (!ret)
+		if (!ret && !run.snapped)
 			ret = program_ops_traced();
 		if (!ret)
 			ret = program_end();
@@ -264,6 +288,8 @@ static void ask_agent(struct zsfuzz_agent_request *req, bool thorough)
 		.action	  = run.call.action,
 		.cgroup	  = run.call.cgroup,
 		.parent	  = run.call.parent,
+		.page	  = run.call.page,
+		.arg	  = run.call.arg,
 		.thorough = thorough,
 	};
 }
@@ -274,8 +300,13 @@ static void agent_answer(const struct zsfuzz_agent_request *req)
 	if (run.call.action == ZSFUZZ_AGENT_AUDIT) {
 		ring->orphans = req->value;
 		session->tree_changed = false;
+	} else if (run.call.action == ZSFUZZ_AGENT_DRAIN) {
+		session->swap.wrong = min_t(u32, req->value, U8_MAX);
+		session->swap.undrained = false;
 	} else if (run.waiting) {
-		zsf_op_finish(session, &run.call, req->result, run.waiting);
+		mutex_lock(&zsf_lock);
+		zsf_op_finish(session, &run.call, req, run.waiting);
+		mutex_unlock(&zsf_lock);
 	}
 	run.call.action = ZSFUZZ_AGENT_NONE;
 }
@@ -357,9 +388,21 @@ static int serve(struct zsfuzz_agent_request *req)
 	}
 }
 
+static void ring_describe_swap(void)
+{
+	unsigned int i;
+
+	ring->features = zsf_features();
+	for (i = 0; i < ZSFUZZ_PATTERNS; i++) {
+		ring->zswap_lengths[i] = zsf_swap_length(i, false);
+		ring->disk_lengths[i] = zsf_swap_length(i, true);
+	}
+}
+
 static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct zsfuzz_agent_request req;
+	struct zsfuzz_swap_sample sample;
 	struct zsfuzz_cgroup_fd cgroup;
 	u32 orphans;
 	int ret;
@@ -379,6 +422,15 @@ static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		mutex_unlock(&serve_lock);
 		if (!ret && copy_to_user((void __user *)arg, &req, sizeof(req)))
 			return -EFAULT;
+		return ret;
+	case ZSFUZZ_IOC_SWAP:
+		if (copy_from_user(&sample, (void __user *)arg, sizeof(sample)))
+			return -EFAULT;
+		mutex_lock(&zsf_lock);
+		ret = zsf_swap_sample(&sample);
+		if (!ret)
+			ring_describe_swap();
+		mutex_unlock(&zsf_lock);
 		return ret;
 	case ZSFUZZ_IOC_CGROUP:
 		if (copy_from_user(&cgroup, (void __user *)arg, sizeof(cgroup)))

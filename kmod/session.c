@@ -296,6 +296,7 @@ int zsf_session_reset(struct zsf_session *s)
 			pool->compacted_base = zsf_pool_compacted(pool);
 		}
 	}
+	zsf_swap_reset(s);
 	s->zspages_base = global_zone_page_state(NR_ZSPAGES);
 	return 0;
 }

@@ -235,15 +235,21 @@ void zsf_snapshot(struct zsf_session *s, struct zsf_out *out)
 	for (i = 0; i < ZSFUZZ_POOLS; i++)
 		if (s->pools[i].zs)
 			put_pool(s, i, out);
+	for (i = ZSFUZZ_POOLS; s->swap.used && i < ZSF_ALL_POOLS; i++)
+		put_pool(s, i, out);
 	for (i = 0; i < s->top_object; i++)
 		if (s->objects[i].live)
 			put_object(s, i, out);
+	if (s->swap.used)
+		zsf_swap_put_pages(s, out);
 	if (!(zsf_features() & ZSFUZZ_HAS_MEMCG))
 		return;
 	zsf_cgroups_flush();
 	for (i = 1; i < ZSFUZZ_CGROUPS; i++)
 		if (zsf_cgroups[i].live)
 			put_cgroup(i, out);
+	if (s->swap.used)
+		zsf_swap_put_events(s, out);
 }
 
 /* ---- the end ----------------------------------------------------------- */
@@ -288,6 +294,10 @@ void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out)
 	for (i = 0; i < ZSFUZZ_POOLS; i++)
 		if (s->pools[i].zs)
 			snap->left |= pool_left(&s->pools[i]);
+	for (i = ZSFUZZ_POOLS; s->swap.used && i < ZSF_ALL_POOLS; i++)
+		snap->left |= pool_left(&s->pools[i]);
+	if (s->swap.used)
+		snap->left |= zsf_swap_leftovers(s);
 	zsf_cgroups_flush();
 	zsf_cgroups_left(&charge);
 	snap->zswap = charge.zswap;

@@ -20,6 +20,10 @@ enum zsf_wire_macros {
 	ZSFUZZ_WIRE_TAG_MASK		= ZSFUZZ_TAG_MASK,
 	ZSFUZZ_WIRE_PAGE_POINTER	= ZSFUZZ_PAGE_POINTER,
 	ZSFUZZ_WIRE_PATTERNS		= ZSFUZZ_PATTERNS,
+	ZSFUZZ_WIRE_PAGES		= ZSFUZZ_PAGES,
+	ZSFUZZ_WIRE_ZSWAP_POOL		= ZSFUZZ_ZSWAP_POOL,
+	ZSFUZZ_WIRE_ZRAM_POOL		= ZSFUZZ_ZRAM_POOL,
+	ZSFUZZ_WIRE_ON_DISK		= ZSFUZZ_ON_DISK,
 	ZSFUZZ_WIRE_MAX_OPS		= ZSFUZZ_MAX_OPS,
 	ZSFUZZ_WIRE_MAX_PROGRAMS	= ZSFUZZ_MAX_PROGRAMS,
 };
@@ -40,6 +44,9 @@ static const struct zsf_wire {
 	struct zsfuzz_snap_row		row;
 	struct zsfuzz_snap_zspage	zspage;
 	struct zsfuzz_snap_object	object;
+	struct zsfuzz_snap_page		page;
+	enum zsfuzz_whereabouts		whereabouts;
+	struct zsfuzz_snap_events	events;
 	struct zsfuzz_snap_cgroup	cgroup;
 	struct zsfuzz_snap_end		end;
 	struct zsfuzz_ring		ring;

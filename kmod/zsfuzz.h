@@ -52,13 +52,46 @@ struct zsf_held_page {
 	u8		pool;
 };
 
+/* A page of a process, in docs/PROGRAM.md v<number>. */
+struct zsf_page {
+	bool		live;
+	bool		swapped;
+	u8		cgroup;		/* of its process; ZSFUZZ_NO_OWNER: that was removed */
+	unsigned long	entry;		/* type and offset, as in pagemap */
+	void		*zspage;	/* before the operation, if it was in zswap */
+	unsigned int	inuse;		/* of that zspage */
+};
+
+/* Pages that zswap took in, gave out and wrote back for a cgroup. */
+struct zsf_events {
+	unsigned long	in;
+	unsigned long	out;
+	unsigned long	back;
+};
+
+struct zsf_swap {
+	struct zsf_page	pages[ZSFUZZ_PAGES];
+	bool		used;		/* since the program began */
+	bool		undrained;	/* there may be processes */
+	u8		wrong;		/* pages had other contents at the end */
+	u8		processes;	/* bit c: c<c> has one */
+	unsigned int	pool;		/* where the page was before the operation; 0: in none */
+	unsigned long	allocated;	/* ZS_OBJS_ALLOCATED of its class then */
+	void		*zspage;
+	void		*class;
+	struct zsf_events events[ZSFUZZ_CGROUPS];	/* when the first page was written */
+};
+
+/* Two more pools than a program can name: zswap's and the swap device's. */
+#define ZSF_ALL_POOLS		(ZSFUZZ_POOLS + 2)
 #define ZSF_MAX_HELD		ZSFUZZ_MAX_OPS
-/* Each zspage holds an object, or waits to be freed while a page is held. */
-#define ZSF_MAX_ZSPAGES		(ZSFUZZ_OBJECTS + ZSF_MAX_HELD)
+/* Each zspage holds an object or page, or waits to be freed while a page is held. */
+#define ZSF_MAX_ZSPAGES		(ZSFUZZ_OBJECTS + ZSFUZZ_PAGES + ZSF_MAX_HELD)
 
 struct zsf_session {
-	struct zsf_pool		pools[ZSFUZZ_POOLS];
+	struct zsf_pool		pools[ZSF_ALL_POOLS];
 	struct zsf_object	objects[ZSFUZZ_OBJECTS];
+	struct zsf_swap		swap;
 	u16			live_objects;
 	u16			top_object;	/* one past the highest number used */
 
@@ -134,14 +167,28 @@ struct zsf_call {
 	u32	action;		/* enum zsfuzz_agent_action */
 	u32	cgroup;
 	u32	parent;
+	u32	page;
+	u32	arg;
 };
 
 int zsf_op_check(const struct zsfuzz_op *op);
 void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call);
-void zsf_op_ask(const struct zsf_call *call);
+void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call);
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
-		   int result, struct zsfuzz_result *res);
+		   const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
+
+/* Where an object lies. */
+struct zsf_place {
+	void		*zspage;
+	void		*class;
+	unsigned int	index;
+};
+
+struct zsf_place zsf_locate(struct zsf_session *s, const struct zsf_object *o);
+void zsf_describe_place(struct zsf_session *s, const struct zsf_object *o,
+			const struct zsf_place *at, struct zsfuzz_result *res);
+void zsf_describe_zspage(const struct zsf_place *at, struct zsfuzz_result *res);
 
 /* ---- snapshots --------------------------------------------------------- */
 
@@ -154,6 +201,24 @@ struct zsf_out {
 void *zsf_out(struct zsf_out *out, size_t bytes);
 void zsf_snapshot(struct zsf_session *s, struct zsf_out *out);
 void zsf_snapshot_end(struct zsf_session *s, struct zsf_out *out);
+
+/* ---- the real swap path ------------------------------------------------- */
+
+int zsf_swap_sample(const struct zsfuzz_swap_sample *sample);
+bool zsf_swap_ready(void);
+u32 zsf_swap_length(unsigned int pattern, bool on_disk);
+void zsf_swap_reset(struct zsf_session *s);
+bool zsf_swap_has_process(struct zsf_session *s, unsigned int cgroup);
+int zsf_swap_op(struct zsf_session *s, const struct zsfuzz_op *op,
+		struct zsfuzz_result *res, struct zsf_call *call);
+void zsf_swap_finish(struct zsf_session *s, const struct zsf_call *call,
+		     const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
+void zsf_swap_begin(struct zsf_session *s);
+void zsf_swap_joined(struct zsf_session *s, unsigned int cgroup);
+void zsf_swap_left(struct zsf_session *s, unsigned int cgroup);
+void zsf_swap_put_pages(struct zsf_session *s, struct zsf_out *out);
+void zsf_swap_put_events(struct zsf_session *s, struct zsf_out *out);
+u8 zsf_swap_leftovers(struct zsf_session *s);
 
 /* ---- the classes file of debugfs --------------------------------------- */
 

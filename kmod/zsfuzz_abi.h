@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #define ZSFUZZ_MAGIC		0x7a5f0225
-#define ZSFUZZ_VERSION		2
+#define ZSFUZZ_VERSION		3
 
 /* Names in a program: o0..o255, p0..p3, c0..c7 (c0 is the root cgroup). */
 #define ZSFUZZ_OBJECTS		256
@@ -34,6 +34,10 @@
 #define ZSFUZZ_PAGE_POINTER	8	/* memcg_data has a pointer, in the state of a page */
 
 #define ZSFUZZ_PATTERNS		16
+#define ZSFUZZ_PAGES		64	/* v0..v63 */
+#define ZSFUZZ_ZSWAP_POOL	4	/* in a snapshot: zswap's own pool */
+#define ZSFUZZ_ZRAM_POOL	5	/* in a snapshot: that of the swap device */
+#define ZSFUZZ_ON_DISK		0x8000	/* in a length: on the swap device, not in zswap */
 #define ZSFUZZ_MAX_OPS		1024	/* in one program */
 #define ZSFUZZ_MAX_PROGRAMS	512	/* in one request */
 
@@ -58,13 +62,21 @@ enum zsfuzz_opcode {
 	ZSFUZZ_ZSWAP_MAX	= 17,
 	ZSFUZZ_MAY_ZSWAP	= 18,
 	ZSFUZZ_COMPACT_MEMORY	= 19,
-	ZSFUZZ_NR_OPCODES	= 20,
+	ZSFUZZ_PAGE_WRITE	= 20,
+	ZSFUZZ_PAGE_OUT		= 21,
+	ZSFUZZ_PAGE_IN		= 22,
+	ZSFUZZ_PAGE_DROP	= 23,
+	ZSFUZZ_PAGE_EXIT	= 24,
+	ZSFUZZ_WRITEBACK	= 25,
+	ZSFUZZ_SWAP_COMPACT	= 26,
+	ZSFUZZ_STAT_FILES	= 27,
+	ZSFUZZ_NR_OPCODES	= 28,
 };
 
 /* One operation, 8 bytes. */
 struct zsfuzz_op {
 	__u8	op;		/* enum zsfuzz_opcode */
-	__u8	object;
+	__u8	object;		/* or page */
 	__u8	pool;
 	__u8	owner;		/* cgroup, or ZSFUZZ_NO_OWNER */
 	__u16	size;		/* bytes */
@@ -100,6 +112,8 @@ enum zsfuzz_snapshot_kind {
 	ZSFUZZ_SNAP_CGROUP	= 5,
 	ZSFUZZ_SNAP_END		= 6,
 	ZSFUZZ_SNAP_ROW		= 7,
+	ZSFUZZ_SNAP_PAGE	= 8,
+	ZSFUZZ_SNAP_EVENTS	= 9,
 };
 
 struct zsfuzz_snap_pool {
@@ -169,6 +183,34 @@ struct zsfuzz_snap_object {
 	__u16	length;		/* bytes that were compared */
 };
 
+enum zsfuzz_whereabouts {
+	ZSFUZZ_IN_MEMORY	= 0,
+	ZSFUZZ_IN_ZSWAP		= 1,
+	ZSFUZZ_ON_DEVICE	= 2,	/* an object of the swap device's pool */
+	ZSFUZZ_NOWHERE		= 3,	/* swapped, and takes up no object */
+};
+
+/* A page of a process; from @index on only if it takes up an object. */
+struct zsfuzz_snap_page {
+	__u8	kind;
+	__u8	page;
+	__u8	where;		/* enum zsfuzz_whereabouts */
+	__u8	owner;		/* cgroup that its object in zswap belongs to */
+	__u16	zspage;
+	__u16	length;		/* bytes, compressed */
+	__u8	index;
+	__u8	pad;
+};
+
+/* What zswap did for a cgroup and its descendants since the program began, in pages. */
+struct zsfuzz_snap_events {
+	__u8	kind;
+	__u8	cgroup;
+	__u16	zswpin;
+	__u16	zswpout;
+	__u16	zswpwb;
+};
+
 struct zsfuzz_snap_cgroup {
 	__u8	kind;
 	__u8	cgroup;
@@ -183,6 +225,8 @@ enum zsfuzz_leftover {
 	ZSFUZZ_LEFT_PAGES	= 2,	/* zs_get_total_pages() is not 0 */
 	ZSFUZZ_LEFT_CHARGE	= 4,	/* a cgroup has zswap bytes or objects left */
 	ZSFUZZ_LEFT_VMSTAT	= 8,	/* NR_ZSPAGES is not what it was */
+	ZSFUZZ_LEFT_STORED	= 16,	/* zswap counts pages that it does not have */
+	ZSFUZZ_LEFT_CONTENTS	= 32,	/* pages had not the contents that were written */
 };
 
 /* After everything was freed. */
@@ -224,6 +268,7 @@ enum zsfuzz_features {
 	ZSFUZZ_HAS_COVERAGE	= 16,
 	ZSFUZZ_HAS_ZSWAP	= 32,	/* owners are charged */
 	ZSFUZZ_HAS_CLASSES	= 64,	/* zsmalloc/<pool>/classes in debugfs */
+	ZSFUZZ_HAS_SWAP		= 128,	/* zswap before a zram disk */
 };
 
 struct zsfuzz_compare {
@@ -251,6 +296,8 @@ struct zsfuzz_ring {
 	__u32	hit_offset;	/* 32-bit counters, the same sites, never cleared */
 	__u32	compare_offset;
 	__u32	compare_max;
+	__u32	zswap_lengths[ZSFUZZ_PATTERNS];	/* of a page of each pattern; 0: takes up no object */
+	__u32	disk_lengths[ZSFUZZ_PATTERNS];
 
 	/* host to guest */
 	__u32	request __attribute__((aligned(64)));
@@ -288,6 +335,25 @@ enum zsfuzz_agent_action {
 	ZSFUZZ_AGENT_CGROUP_REMOVE	= 2,
 	ZSFUZZ_AGENT_AUDIT		= 3,
 	ZSFUZZ_AGENT_EXIT		= 4,
+	ZSFUZZ_AGENT_PAGE_WRITE		= 5,
+	ZSFUZZ_AGENT_PAGE_OUT		= 6,
+	ZSFUZZ_AGENT_PAGE_IN		= 7,
+	ZSFUZZ_AGENT_PAGE_DROP		= 8,
+	ZSFUZZ_AGENT_PAGE_EXIT		= 9,
+	ZSFUZZ_AGENT_STAT_FILES		= 10,
+	ZSFUZZ_AGENT_DRAIN		= 11,	/* read all pages, end all processes */
+};
+
+/* What STAT_FILES reads: memory.zswap.current, then these lines of memory.stat. */
+enum zsfuzz_number {
+	ZSFUZZ_ZSWAP_CURRENT		= 0,	/* bytes */
+	ZSFUZZ_STAT_ZSWAP		= 1,	/* bytes */
+	ZSFUZZ_STAT_ZSWAPPED		= 2,	/* bytes */
+	ZSFUZZ_STAT_ZSWAP_INCOMP	= 3,	/* bytes */
+	ZSFUZZ_STAT_ZSWPIN		= 4,	/* pages, as all below */
+	ZSFUZZ_STAT_ZSWPOUT		= 5,
+	ZSFUZZ_STAT_ZSWPWB		= 6,
+	ZSFUZZ_NUMBERS			= 7,
 };
 
 struct zsfuzz_agent_request {
@@ -295,8 +361,15 @@ struct zsfuzz_agent_request {
 	__s32	result;		/* from the agent: 0 or a negative errno */
 	__u32	cgroup;
 	__u32	parent;
-	__u32	value;		/* AUDIT: owners and cgroups that did not go away */
+	__u32	value;		/* AUDIT: owners and cgroups that did not go away
+				 * PAGE_IN: the pattern found
+				 * DRAIN: pages with other contents
+				 */
 	__u32	thorough;	/* AUDIT: look for leaks as well */
+	__u32	page;
+	__u32	arg;		/* PAGE_WRITE: pattern; PAGE_IN: 1: the process touches it first */
+	__u64	entry;		/* PAGE_OUT: from /proc/PID/pagemap; 0: still in memory */
+	__u32	numbers[ZSFUZZ_NUMBERS];	/* STAT_FILES */
 };
 
 #define ZSFUZZ_IOC_SERVE	_IOWR('z', 1, struct zsfuzz_agent_request)
@@ -313,5 +386,14 @@ struct zsfuzz_cgroup_fd {
 #define ZSFUZZ_IOC_CGROUP	_IOW('z', 2, struct zsfuzz_cgroup_fd)
 #define ZSFUZZ_IOC_FINISH	_IO('z', 3)	/* snapshot, then free everything */
 #define ZSFUZZ_IOC_ORPHANS	_IOR('z', 4, __u32)	/* owners that outlive their cgroups */
+
+/* Pages of @pattern get so long; ZSFUZZ_PATTERNS: all were told, swap is ready. */
+struct zsfuzz_swap_sample {
+	__u32	pattern;
+	__u32	on_disk;	/* zswap was switched off */
+	__u64	entry;		/* from /proc/PID/pagemap */
+};
+
+#define ZSFUZZ_IOC_SWAP		_IOW('z', 5, struct zsfuzz_swap_sample)
 
 #endif /* ZSFUZZ_ABI_H */

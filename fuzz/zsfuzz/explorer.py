@@ -17,7 +17,7 @@ from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.history import Auditor
 from zsfuzz.mutator import Mutator
 from zsfuzz.program import OP_SIZE
-from zsfuzz.rawbytes import DEAR_OPS, decode
+from zsfuzz.rawbytes import decode, is_dear
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.triage import Triage
@@ -63,7 +63,7 @@ class Explorer:
             self._look_at_the_clock()
         self.data = data
         wire = decode(data)
-        if _is_dear(wire):
+        if is_dear(data, wire):
             self._run_dear(wire)
         else:
             self._run(wire)
@@ -154,9 +154,3 @@ class Explorer:
         gc.freeze()
         options = EngineOptions(Path(self.config.inputs), self.config.seed, self.max_bytes)
         self.engine.run(options, self.one_input, self.ahead.mutate)
-
-
-def _is_dear(wire: bytes) -> bool:
-    """Tell whether a program has operations that take as long as 10,000 others."""
-    opcodes = wire[::OP_SIZE]
-    return any(op in opcodes for op in DEAR_OPS)

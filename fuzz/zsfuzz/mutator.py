@@ -9,17 +9,28 @@ from collections.abc import Callable, Iterable, Sequence
 from zsfuzz import patterns
 from zsfuzz.lcg import Lcg
 from zsfuzz.patterns import PATTERNS, Site, record
-from zsfuzz.program import USES, Opcode
-from zsfuzz.rawbytes import COMMON, DEFAULT_LIMIT, MARK, WITH_CGROUPS, WITH_POOLS
+from zsfuzz.program import PAGE_OPS, USES, Opcode
+from zsfuzz.rawbytes import (
+    ALL_FLAGS,
+    COMMON,
+    DEFAULT_LIMIT,
+    MARK,
+    WITH_CGROUPS,
+    WITH_POOLS,
+    WITH_SWAP,
+)
 from zsfuzz.sizes import SizeTable
+from zsfuzz.swappatterns import swap_block, swap_program
 from zsmodel.classes import ClassShape
 
 MALLOC, FREE = Opcode.MALLOC, Opcode.FREE
 USUAL_LENGTH = 96  # operations; longer programs are mostly cut back before they grow again
 LONGEST_BLOCK = 24  # operations, in copying, moving and deleting
-# Creating and removing cgroups or pools costs as much as thousands of operations: such blocks are
-# inserted seldom, and children of programs that have them mostly lose them.
+# Creating and removing cgroups or pools costs as much as thousands of operations, and swapping
+# pages more: such blocks are inserted seldom, and children of programs that have them mostly lose
+# them.
 DEAR_ONE_IN = 128
+SWAP_ONE_IN = 512
 DEAR_KEPT_ONE_IN = 16
 NATIVE_ONE_IN = 16
 
@@ -27,7 +38,17 @@ NATIVE_ONE_IN = 16
 _RENAMES = tuple((bytes(range(256)) * 2)[k : k + 256] for k in range(256))
 
 _MALLOC = bytes((MALLOC,))
-_NAMES_OBJECT = bytes("object" in USES[op] for op in Opcode) + bytes(256 - len(Opcode))
+_NAMES_OBJECT = bytes("object" in USES[op] and op not in PAGE_OPS for op in Opcode)
+_NAMES_OBJECT += bytes(256 - len(Opcode))
+# Of 6 dear blocks: what is inserted, and the header under which it may be.
+_DEAR = (
+    (patterns.remove_cgroup, WITH_CGROUPS),
+    (patterns.another_pool, WITH_POOLS),
+    (patterns.remove_cgroup, WITH_CGROUPS),
+    (patterns.another_pool, WITH_POOLS),
+    (patterns.whole_memory, WITH_CGROUPS),
+    (patterns.classes_file, WITH_POOLS),
+)
 
 Native = Callable[[bytes, int], bytes]
 
@@ -76,8 +97,13 @@ class Mutator:
             return self._native(data, max_size)
         header = _cheapen(rng, data[0] if data else COMMON)
         ops = data[1 : 1 + (((len(data) - 1) >> 3) << 3)]
-        if rng.below(DEAR_ONE_IN) == 0:
+        seldom = rng.below(SWAP_ONE_IN)
+        if seldom < SWAP_ONE_IN // DEAR_ONE_IN:
             header, ops = self._insert_dear(rng, header, ops, cap)
+        elif seldom == SWAP_ONE_IN - 1:
+            header, ops = self._insert_swap(rng, header, ops, cap)
+        elif header & (MARK | WITH_SWAP) == MARK | WITH_SWAP and len(ops) >= 16:
+            ops = self._mutate_swap(rng, ops, cap)
         elif len(ops) < 16:
             ops = self._generate(rng, cap)
         else:
@@ -138,17 +164,26 @@ class Mutator:
         return ops[: at << 3] + op_bytes + ops[at << 3 :]
 
     def _insert_dear(self, rng: Lcg, header: int, ops: bytes, cap: int) -> tuple[int, bytes]:
-        pattern, flag = (
-            (patterns.remove_cgroup, WITH_CGROUPS),
-            (patterns.another_pool, WITH_POOLS),
-            (patterns.remove_cgroup, WITH_CGROUPS),
-            (patterns.another_pool, WITH_POOLS),
-            (patterns.whole_memory, WITH_CGROUPS),
-            (patterns.classes_file, WITH_POOLS),
-        )[rng.below(6)]
+        pattern, flag = _DEAR[rng.below(len(_DEAR))]
         at = rng.below((len(ops) >> 3) + 1)
         block = pattern(rng, self.sizes, _site(rng, ops, at, cap))
         return _join_headers(header, MARK | flag), ops[: at << 3] + block + ops[at << 3 :]
+
+    def _insert_swap(self, rng: Lcg, header: int, ops: bytes, cap: int) -> tuple[int, bytes]:
+        # Among objects of other pools half of the time; with cgroups removed half of the time.
+        flags = MARK | WITH_SWAP | (WITH_CGROUPS if rng.below(2) else 0)
+        if rng.below(2):
+            ops = b""
+        at = rng.below((len(ops) >> 3) + 1)
+        block = swap_program(rng, _site(rng, ops, at, cap))
+        return _join_headers(header, flags), ops[: at << 3] + block + ops[at << 3 :]
+
+    def _mutate_swap(self, rng: Lcg, ops: bytes, cap: int) -> bytes:
+        if rng.below(2):
+            return self._mutate_ops(rng, ops, cap)
+        at = rng.below((len(ops) >> 3) + 1)
+        block = swap_block(rng, _site(rng, ops, at, cap))
+        return ops[: at << 3] + block + ops[at << 3 :]
 
     def _change_field(self, rng: Lcg, ops: bytes, _cap: int) -> bytes:
         at = rng.below(len(ops) >> 3) << 3
@@ -256,7 +291,8 @@ def _rename(ops: bytes, shift: int) -> bytes:
 
 
 def _join_headers(one: int, other: int) -> int:
-    flags = (one & 7 if one & MARK == MARK else 0) | (other & 7 if other & MARK == MARK else 0)
+    flags = (one if one & MARK == MARK else 0) | (other if other & MARK == MARK else 0)
+    flags &= ALL_FLAGS
     return MARK | flags if flags else COMMON
 
 

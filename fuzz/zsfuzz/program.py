@@ -9,7 +9,7 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from zsfuzz.errors import BadProgram
-from zsmodel.wire import CGROUPS, MAX_OPS, NAME_CGROUP, NO_OWNER, OP, PATTERNS, POOLS
+from zsmodel.wire import CGROUPS, MAX_OPS, NAME_CGROUP, NO_OWNER, OP, PAGES, PATTERNS, POOLS
 
 OP_SIZE = OP.size  # bytes
 
@@ -37,6 +37,14 @@ class Opcode(IntEnum):
     ZSWAP_MAX = 17
     MAY_ZSWAP = 18
     COMPACT_MEMORY = 19
+    PAGE_WRITE = 20
+    PAGE_OUT = 21
+    PAGE_IN = 22
+    PAGE_DROP = 23
+    PAGE_EXIT = 24
+    WRITEBACK = 25
+    SWAP_COMPACT = 26
+    STAT_FILES = 27
 
     @property
     def word(self) -> str:
@@ -45,6 +53,7 @@ class Opcode(IntEnum):
 
 
 CGROUP_OPS = frozenset(Opcode(op) for op in NAME_CGROUP)
+PAGE_OPS = frozenset((Opcode.PAGE_WRITE, Opcode.PAGE_OUT, Opcode.PAGE_IN, Opcode.PAGE_DROP))
 OWNER_OPS = frozenset((Opcode.MALLOC, Opcode.WRITE))
 
 # What each operation reads, besides its opcode, and what it makes of `arg`.
@@ -69,6 +78,14 @@ USES: dict[Opcode, frozenset[str]] = {
     Opcode.ZSWAP_MAX: frozenset(("owner", "arg")),
     Opcode.MAY_ZSWAP: frozenset(("owner",)),
     Opcode.COMPACT_MEMORY: frozenset(),
+    Opcode.PAGE_WRITE: frozenset(("object", "owner", "arg")),
+    Opcode.PAGE_OUT: frozenset(("object",)),
+    Opcode.PAGE_IN: frozenset(("object", "arg")),
+    Opcode.PAGE_DROP: frozenset(("object",)),
+    Opcode.PAGE_EXIT: frozenset(("owner",)),
+    Opcode.WRITEBACK: frozenset(),
+    Opcode.SWAP_COMPACT: frozenset(("arg",)),
+    Opcode.STAT_FILES: frozenset(("owner",)),
 }
 ARG_MODULUS = {
     Opcode.POOL_CREATE: 2,
@@ -76,6 +93,9 @@ ARG_MODULUS = {
     Opcode.WRITE: PATTERNS,
     Opcode.READ: 2,
     Opcode.FAIL_NEXT: 256,
+    Opcode.PAGE_WRITE: PATTERNS,
+    Opcode.PAGE_IN: 2,
+    Opcode.SWAP_COMPACT: 2,
 }
 
 
@@ -93,11 +113,14 @@ class Op(NamedTuple):
         """Zero what the operation does not read, and reduce `arg` as the module does."""
         uses = USES[self.op]
         arg = self.arg % ARG_MODULUS.get(self.op, 1 << 16) if "arg" in uses else 0
+        number = self.object if "object" in uses else 0
+        if self.op in PAGE_OPS:
+            number %= PAGES
         if self.op is Opcode.MALLOC and self.owner == NO_OWNER:
             arg = 0  # zs_malloc() only: nothing is written
         return Op(
             self.op,
-            self.object if "object" in uses else 0,
+            number,
             self.pool if "pool" in uses else 0,
             self.owner if "owner" in uses else 0,
             self.size if "size" in uses else 0,

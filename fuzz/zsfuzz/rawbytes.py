@@ -5,9 +5,9 @@ Byte 0 is a header; 8-byte records follow, laid out as struct zsfuzz_op.  Each c
 a table that leaves valid values as they are and gives every other value a meaning, so that bytes
 made by encode() are the wire form itself, and random bytes are still a sensible program.
 
-The header decides which operations the program may have.  Creating and removing cgroups and
-compacting all memory cost milliseconds, and pools and their files in debugfs are dear too, so only
-headers 0xf0 to 0xff allow them.
+The header decides which operations the program may have.  Swapping pages, creating and removing
+cgroups and compacting all memory cost milliseconds, and pools and their files in debugfs are dear
+too, so only headers 0xf0 to 0xff allow them.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,14 @@ MARK = 0xF0  # a header with these bits set carries the flags below
 WITH_POOLS = 1  # pool_create, pool_destroy and classes may occur, and p2 and p3 be used
 WITH_CGROUPS = 2  # cgroup_create, cgroup_remove and compact_memory may occur
 WIDE = 4  # sizes above 4351 may occur
+WITH_SWAP = 8  # pages of processes may be swapped
+ALL_FLAGS = WITH_POOLS | WITH_CGROUPS | WIDE | WITH_SWAP
 COMMON = 0  # the header without any of them
 
 POOL_OPS = (Opcode.POOL_CREATE, Opcode.POOL_DESTROY, Opcode.CLASSES)
-DEAR_OPS = (Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.COMPACT_MEMORY)
+CGROUP_TREE_OPS = (Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.COMPACT_MEMORY)
+SWAP_OPS = tuple(op for op in Opcode if op >= Opcode.PAGE_WRITE)
+DEAR_OPS = CGROUP_TREE_OPS + SWAP_OPS
 
 # How often a byte that is no opcode stands for an operation.
 WEIGHTS = {
@@ -43,6 +47,16 @@ WEIGHTS = {
     Opcode.STAT: 2,
     Opcode.MAY_ZSWAP: 2,
     Opcode.ZSWAP_MAX: 1,
+}
+SWAP_WEIGHTS = {
+    Opcode.PAGE_WRITE: 60,
+    Opcode.PAGE_OUT: 80,
+    Opcode.PAGE_IN: 30,
+    Opcode.PAGE_DROP: 15,
+    Opcode.PAGE_EXIT: 3,
+    Opcode.WRITEBACK: 6,
+    Opcode.SWAP_COMPACT: 8,
+    Opcode.STAT_FILES: 3,
 }
 POOL_WEIGHTS = (9, 4, 2, 1)
 
@@ -71,9 +85,12 @@ def _spread(weights: dict[int, int], length: int) -> list[int]:
 
 
 def _opcode_table(flags: int) -> bytes:
-    banned = (() if flags & WITH_POOLS else POOL_OPS) + (() if flags & WITH_CGROUPS else DEAR_OPS)
+    banned: tuple[Opcode, ...] = () if flags & WITH_POOLS else POOL_OPS
+    banned += () if flags & WITH_CGROUPS else CGROUP_TREE_OPS
+    banned += () if flags & WITH_SWAP else SWAP_OPS
     weights: dict[int, int] = {int(op): weight for op, weight in WEIGHTS.items()}
-    weights |= {int(op): 3 for op in POOL_OPS + DEAR_OPS if op not in banned}
+    weights |= {int(op): 3 for op in POOL_OPS + CGROUP_TREE_OPS if op not in banned}
+    weights |= {int(op): weight for op, weight in SWAP_WEIGHTS.items() if op not in banned}
     table = _spread(weights, 256)
     for op in Opcode:
         table[op] = Opcode.READ if op in banned else op
@@ -103,8 +120,8 @@ def _tables(flags: int) -> Tables:
     return Tables(_opcode_table(flags), _pool_table(flags), sizes)
 
 
-_BY_FLAGS = [_tables(flags) for flags in range(8)]
-_BY_HEADER = tuple(_BY_FLAGS[h & 7 if h & MARK == MARK else COMMON] for h in range(256))
+_BY_FLAGS = [_tables(flags) for flags in range(ALL_FLAGS + 1)]
+_BY_HEADER = tuple(_BY_FLAGS[h & ALL_FLAGS if h & MARK == MARK else COMMON] for h in range(256))
 
 
 def decode(data: bytes, limit: int = DEFAULT_LIMIT) -> bytes:
@@ -161,7 +178,8 @@ def header_for(wire: bytes) -> int:
     opcodes = wire[0::8]
     pools = any(op in opcodes for op in POOL_OPS) or max(wire[2::8], default=0) > 1
     flags = WITH_POOLS if pools else 0
-    flags |= WITH_CGROUPS if any(op in opcodes for op in DEAR_OPS) else 0
+    flags |= WITH_CGROUPS if any(op in opcodes for op in CGROUP_TREE_OPS) else 0
+    flags |= WITH_SWAP if any(op in opcodes for op in SWAP_OPS) else 0
     flags |= WIDE if max(wire[5::8], default=0) > 16 else 0
     return MARK | flags if flags else COMMON
 
@@ -174,3 +192,11 @@ def encode(wire: bytes, limit: int = DEFAULT_LIMIT) -> bytes:
     if len(wire) > limit * 8:
         raise BadProgram(f"{len(wire) // 8} operations: raw bytes hold at most {limit}")
     return bytes((header_for(wire),)) + wire
+
+
+def is_dear(data: bytes, wire: bytes) -> bool:
+    """Tell whether raw bytes, and the program they stand for, take as long as 10,000 others."""
+    if not data or data[0] & MARK != MARK:
+        return False
+    opcodes = wire[::8]
+    return any(op in opcodes for op in DEAR_OPS)

@@ -13,7 +13,7 @@ from zsfuzz.program import Opcode, Program
 from zsfuzz.values import Value
 from zsmodel.classes import ClassShape, distinct_classes
 from zsmodel.kernel import Kernel
-from zsmodel.wire import NONE8, RECORDS, SNAPSHOT_KINDS, Record
+from zsmodel.wire import NONE8, RECORDS, SNAPSHOT_KINDS, ZRAM_POOL, ZSWAP_POOL, Record
 
 RESULT = RECORDS["zsfuzz_result"]
 RESULT_SIZE = RESULT.size  # bytes
@@ -98,6 +98,10 @@ _OTHER_KINDS = {
     (Opcode.CLASSES, "value"): "number",
     (Opcode.MAY_ZSWAP, "value"): "truth",
     (Opcode.MIGRATE, "value"): "page_state",
+    (Opcode.PAGE_IN, "value"): "pattern",
+    (Opcode.PAGE_OUT, "value"): "length",
+    (Opcode.WRITEBACK, "value"): "number",
+    (Opcode.SWAP_COMPACT, "value"): "number",
 }
 
 
@@ -106,11 +110,13 @@ def _result_fields(number: int, opcode: Opcode, values: dict[str, int]) -> Itera
     # Which pages have memcg_data tells more than how it is tagged, so that goes first.
     for name in ("tag_bits", "value", "faults", "zspages"):
         values[name] = values.pop(name)
-    if opcode is Opcode.STAT and values["ret"] == 0:
+    if opcode in (Opcode.STAT, Opcode.STAT_FILES) and values["ret"] == 0:
         # One number in two members; bytes tell more than the count of objects, so they go first.
         values = dict(values, value=values["value"] | values.pop("tags") << 16)
         values["inuse"] = values.pop("inuse")
         kinds["value"] = "number"
+    if opcode is Opcode.PAGE_OUT:  # to zswap or to the disk: all else follows from that
+        values = {"ret": values["ret"], "value": values.pop("value"), **values}
     for name, value in values.items():
         kind = _OTHER_KINDS.get((opcode, name), kinds[name])
         yield Field(f"op {number}: {name}", opcode.word, name, value, kind, number)
@@ -127,8 +133,11 @@ SNAP_KINDS = {
     "zswap_max": "limit",
     "pattern": "pattern",
     "left": "leftovers",
+    "where": "where",
+    "owner": "cgroup",
 }
-_NAMING = frozenset(("kind", "pad", "pool", "class", "object", "cgroup", "free_bytes"))
+_NAMING = frozenset(("kind", "pad", "pool", "class", "object", "cgroup", "page", "free_bytes"))
+OUR_POOLS = {ZSWAP_POOL: "zswap", ZRAM_POOL: "zram"}  # not named by programs
 # The order in which a cgroup's charges are compared: bytes tell more than counts.
 _CHARGES = ("zswap", "zswapped", "incompressible", "zswap_max")
 
@@ -194,7 +203,7 @@ class _Reader:
 
     def prefix(self, subject: str, values: dict[str, int]) -> str:
         if subject == "pool":
-            self.pool = f"p{values['pool']}"
+            self.pool = OUR_POOLS.get(values["pool"], f"p{values['pool']}")
             return self.pool
         if subject == "class":
             self.class_index = values["class"]
@@ -209,7 +218,8 @@ class _Reader:
             return f"{self.pool}.classes[{row}]"
         if subject in ("object", "cgroup"):
             return f"{subject[0]}{values[subject]}"
-        return subject
+        names = {"page": f"v{values.get('page')}", "events": f"c{values.get('cgroup')}.events"}
+        return names.get(subject, subject)
 
     def zspage_bytes(self, prefix: str, values: dict[str, int]) -> Iterator[Field]:
         free, pages, owners = values["free_bytes"], values["pages"], values["owner_bytes"]

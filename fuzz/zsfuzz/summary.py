@@ -122,7 +122,7 @@ def _outcomes(result: Result) -> RenderableType:
         "(kernel's word taken for slab's own allocations)", f"{result.total('tolerated'):,}"
     )
     table.add_row(
-        "(left out: cgroup changes had their share of the time)", f"{result.total('skipped'):,}"
+        "(left out: swapping and cgroup changes had their share)", f"{result.total('skipped'):,}"
     )
     table.add_row(
         "(audits: all cgroups removed, nothing left of them)", f"{result.total('audits'):,}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zsfuzz.errors import BadProgram
 from zsfuzz.program import Op, Opcode, Program
-from zsmodel.wire import CGROUPS, NO_OWNER, OBJECTS, POOLS
+from zsmodel.wire import CGROUPS, NO_OWNER, OBJECTS, PAGES, POOLS
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ FORMS = {
     Opcode.STAT: _form("", "c", ""),
     Opcode.CGROUP_CREATE: _form("c", "", "parent:arg"),
     Opcode.CGROUP_REMOVE: _form("", "c", ""),
+    Opcode.PAGE_WRITE: _form("", "v", "owner:owner pattern:arg", "pattern"),
+    Opcode.PAGE_OUT: _form("", "v", ""),
+    Opcode.PAGE_IN: _form("", "v", "own:arg", "own"),
+    Opcode.PAGE_DROP: _form("", "v", ""),
+    Opcode.PAGE_EXIT: _form("", "c", ""),
+    Opcode.WRITEBACK: _form("", "", ""),
+    Opcode.SWAP_COMPACT: _form("", "", "disk:arg", "disk"),
+    Opcode.STAT_FILES: _form("", "c", ""),
     Opcode.CLASSES: _form("", "p", ""),
     Opcode.ZSWAP_MAX: _form("", "c", "pages:arg"),
     Opcode.MAY_ZSWAP: _form("", "c", ""),
@@ -54,11 +62,12 @@ NAMES = {
     "o": ("object", OBJECTS, "objects"),
     "p": ("pool", POOLS, "pools"),
     "c": ("owner", CGROUPS, "cgroups"),
+    "v": ("object", PAGES, "pages"),
 }
 CGROUP_KEYWORDS = frozenset(("owner", "parent"))
 
 _LINE = re.compile(r"(?:(?P<result>[^=(\s]+)\s*=\s*)?(?P<word>\w+)\s*\((?P<args>[^()]*)\)")
-_NAME = re.compile(r"(?P<kind>[opc])(?P<number>[0-9]{1,3})")
+_NAME = re.compile(r"(?P<kind>[opcv])(?P<number>[0-9]{1,3})")
 _NUMBER = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,8})|(?P<decimal>[0-9]{1,8})")
 
 

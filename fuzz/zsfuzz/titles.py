@@ -7,10 +7,21 @@ shows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EBADMSG
 
 from zsfuzz.values import LEFTOVERS, Value, errno_word
 from zsmodel.design import POINTER
-from zsmodel.wire import BAD_HEADER, FOREIGN, NONE8, NONE16
+from zsmodel.wire import (
+    BAD_HEADER,
+    FOREIGN,
+    IN_MEMORY,
+    IN_ZSWAP,
+    NONE8,
+    NONE16,
+    NOWHERE,
+    ON_DEVICE,
+    ON_DISK,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,17 @@ WORDS: dict[object, str] = {
     ("may_zswap", "value"): "verdict on the limit of zswap",
     ("cgroup", "incompressible"): "count of incompressible objects",
     ("cgroup", "zswap_max"): "limit of zswap",
+    ("writeback", "value"): "count of pages written back",
+    ("writeback", "inuse"): "count of pages left in zswap",
+    ("swap_compact", "value"): "count of freed pages",
+    ("swap_compact", "inuse"): "count of moved objects",
+    ("stat_files", "index"): "count of incompressible objects",
+    ("page", "zspage"): "zspage of a swapped page",
+    ("page", "index"): "slot of a swapped page",
+    ("page", "length"): "length of a swapped page",
+    ("events", "zswpin"): "zswpin of a cgroup",
+    ("events", "zswpout"): "zswpout of a cgroup",
+    ("events", "zswpwb"): "zswpwb of a cgroup",
     "zspage": "zspage",
     "class": "size class",
     "index": "slot",
@@ -171,6 +193,40 @@ def _content_title(diff: Difference) -> str:
     return "object content corrupted"
 
 
+def _page_content_title(_: Difference) -> str:
+    return "page has another content after swapping in"
+
+
+def _where(value: int) -> str:
+    return {IN_MEMORY: "in memory", IN_ZSWAP: "in zswap", ON_DEVICE: "on the disk"}.get(
+        value, "in no object"
+    )
+
+
+def _where_title(diff: Difference) -> str:
+    kernel, model = _numbers(diff)
+    return f"page is {_where(kernel)}, not {_where(model)}"
+
+
+def _page_out_title(diff: Difference) -> str:
+    kernel, model = (_place_of(value) for value in _numbers(diff))
+    if kernel == model:
+        return "length of a swapped page differs"
+    return f"page goes {_where(kernel)}, not {_where(model)}"
+
+
+def _place_of(value: int) -> int:
+    if value == NONE16:
+        return NOWHERE
+    return ON_DEVICE if value & ON_DISK else IN_ZSWAP
+
+
+def _files_title(diff: Difference) -> str:
+    if diff.kernel == -EBADMSG:
+        return "files of the cgroup differ from its statistics"
+    return _errno_title(diff)
+
+
 def _leftover_title(diff: Difference) -> str:
     if diff.name == "zswap":
         return "charge left after everything was freed"
@@ -183,6 +239,11 @@ RESULT_TITLES: dict[object, Callable[[Difference], str]] = {
     ("stat", "value"): _charge_title,
     ("stat", "inuse"): _charge_title,
     ("read", "value"): _content_title,
+    ("page_in", "value"): _page_content_title,
+    ("page_out", "value"): _page_out_title,
+    ("stat_files", "value"): _charge_title,
+    ("stat_files", "inuse"): _charge_title,
+    ("stat_files", "ret"): _files_title,
     ("migrate", "value"): lambda _: "old page keeps memcg_data",
     ("shrink", "tags"): _plain_title,
     ("classes", "tags"): _plain_title,
@@ -199,6 +260,8 @@ SNAPSHOT_TITLES: dict[object, Callable[[Difference], str]] = {
     ("cgroup", "zswap"): _charge_title,
     ("cgroup", "zswapped"): _charge_title,
     ("object", "pattern"): _content_title,
+    ("page", "where"): _where_title,
+    ("page", "owner"): _owner_title,
     "exists": _existence_title,
     "owners": _owner_title,
     "tail_owners": _tail_title,

@@ -5,13 +5,32 @@ from collections.abc import Callable
 from errno import errorcode
 
 from zsmodel.design import POINTER
-from zsmodel.wire import BAD_HEADER, CGROUPS, FOREIGN, NO_LIMIT, NONE8, NONE16
+from zsmodel.wire import (
+    BAD_HEADER,
+    CGROUPS,
+    FOREIGN,
+    IN_MEMORY,
+    IN_ZSWAP,
+    NO_LIMIT,
+    NONE8,
+    NONE16,
+    NOWHERE,
+    ON_DEVICE,
+    ON_DISK,
+)
 
 Value = int | tuple[int, ...]
 
 # On x86-64 Linux ENOTSUP and EOPNOTSUPP are one number; the kernel's word is the latter.
 _ERRNO_WORDS = {"ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK"}
-LEFTOVERS = {1: "objects", 2: "pages", 4: "charge", 8: "NR_ZSPAGES"}
+LEFTOVERS = {
+    1: "objects",
+    2: "pages",
+    4: "charge",
+    8: "NR_ZSPAGES",
+    16: "stored pages of zswap",
+    32: "pages with other contents",
+}
 TAGS = {1: "OBJEXTS", 2: "KMEM", 4: "bit 2"}  # enum page_memcg_data_flags
 
 
@@ -92,6 +111,18 @@ def _show_truth(value: int) -> str:
     return {0: "no", 1: "yes"}.get(value, _show_short(value))
 
 
+def _show_where(value: int) -> str:
+    words = {IN_MEMORY: "memory", IN_ZSWAP: "zswap", ON_DEVICE: "disk", NOWHERE: "no object"}
+    return words.get(value, show_number(value))
+
+
+def _show_length(value: int) -> str:
+    if value == NONE16:
+        return "none"
+    shown = f"{show_number(value & ~ON_DISK)} bytes"
+    return f"{shown} on the disk" if value & ON_DISK else shown
+
+
 def _show_exists(value: int) -> str:
     return "present" if value else "absent"
 
@@ -111,6 +142,8 @@ SHOWN: dict[str, Callable[[int], str]] = {
     "limit": _show_limit,
     "truth": _show_truth,
     "exists": _show_exists,
+    "where": _show_where,
+    "length": _show_length,
 }
 
 

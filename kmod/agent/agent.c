@@ -23,6 +23,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "swap.h"
 #include "zsfuzz_abi.h"
 
 #define KCOV_ENTRIES	(256 << 10)
@@ -38,7 +39,7 @@ static int cgroup_live[ZSFUZZ_CGROUPS];
 /* Default parents: see "Names" in docs/PROGRAM.md; 0: the common parent. */
 static const int default_parent[ZSFUZZ_CGROUPS] = { 0, 0, 0, 1, 3, 2, 2, -1 };
 
-static void say(const char *format, ...)
+void agent_say(const char *format, ...)
 {
 	va_list args;
 
@@ -56,15 +57,15 @@ static void power_off(void)
 	_exit(1);
 }
 
-static void die(const char *what)
+void agent_die(const char *what)
 {
-	say("%s: %s", what, strerror(errno));
+	agent_say("%s: %s", what, strerror(errno));
 	power_off();
 }
 
 /* ---- files --------------------------------------------------------------- */
 
-static int write_file(const char *path, const char *text)
+int agent_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	ssize_t n;
@@ -77,7 +78,7 @@ static int write_file(const char *path, const char *text)
 	return n;
 }
 
-static long read_key(const char *path, const char *key)
+long agent_read_key(const char *path, const char *key)
 {
 	char name[64];
 	long value;
@@ -99,7 +100,7 @@ static long read_key(const char *path, const char *key)
 static void mount_one(const char *type, const char *at)
 {
 	if (mount(type, at, type, 0, NULL) && errno != EBUSY)
-		die(at);
+		agent_die(at);
 }
 
 static void open_console(void)
@@ -119,9 +120,9 @@ static void load_module(void)
 	int fd = open("/zsfuzz.ko", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		die("/zsfuzz.ko");
+		agent_die("/zsfuzz.ko");
 	if (syscall(SYS_finit_module, fd, "", 0))
-		die("loading /zsfuzz.ko (see the console above)");
+		agent_die("loading /zsfuzz.ko (see the console above)");
 	close(fd);
 }
 
@@ -139,23 +140,27 @@ static void allow_faults(void)
 
 	for (i = 0; i < sizeof(knobs) / sizeof(knobs[0]); i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", knobs[i][0]);
-		write_file(path, knobs[i][1]);
+		agent_write_file(path, knobs[i][1]);
 	}
 }
 
 static void enable_kcov(void)
 {
-	int fd = open("/sys/kernel/debug/kcov", O_RDWR);
+	int fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+	void *area;
 
 	if (fd < 0)
 		return;
 	if (ioctl(fd, KCOV_INIT_TRACE, KCOV_ENTRIES))
-		die("KCOV_INIT_TRACE");
-	if (mmap(NULL, KCOV_ENTRIES * sizeof(long), PROT_READ | PROT_WRITE,
-		 MAP_SHARED, fd, 0) == MAP_FAILED)
-		die("mapping kcov");
+		agent_die("KCOV_INIT_TRACE");
+	area = mmap(NULL, KCOV_ENTRIES * sizeof(long), PROT_READ | PROT_WRITE,
+		    MAP_SHARED, fd, 0);
+	if (area == MAP_FAILED)
+		agent_die("mapping kcov");
+	if (madvise(area, KCOV_ENTRIES * sizeof(long), MADV_DONTFORK))
+		agent_die("keeping kcov from children");
 	if (ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC))
-		die("KCOV_ENABLE");
+		agent_die("KCOV_ENABLE");
 }
 
 /* ---- cgroups ------------------------------------------------------------- */
@@ -182,7 +187,7 @@ static int give_controller(const char *path)
 	char control[160];
 
 	snprintf(control, sizeof(control), "%s/cgroup.subtree_control", path);
-	return write_file(control, "+memory");
+	return agent_write_file(control, "+memory");
 }
 
 /* @parent 0: the common parent. */
@@ -208,6 +213,7 @@ static int cgroup_create(unsigned int number, unsigned int parent)
 
 static int cgroup_remove(unsigned int number)
 {
+	swap_leave_cgroup(number, CGROUP_ROOT);
 	if (rmdir(cgroup_path[number]))
 		return -errno;
 	cgroup_live[number] = 0;
@@ -258,8 +264,8 @@ static unsigned int wait_for_orphans(void)
 
 	for (i = 0; i < PATIENCE; i++) {
 		if (ioctl(ring_fd, ZSFUZZ_IOC_ORPHANS, &owners))
-			die("ZSFUZZ_IOC_ORPHANS");
-		dying = read_key(CGROUP_ROOT "/cgroup.stat", "nr_dying_descendants");
+			agent_die("ZSFUZZ_IOC_ORPHANS");
+		dying = agent_read_key(CGROUP_ROOT "/cgroup.stat", "nr_dying_descendants");
 		if (!owners && dying <= 0)
 			break;
 		usleep(10000);
@@ -276,8 +282,8 @@ static void report_leaks(void)
 
 	if (fd < 0)
 		return;		/* not in this kernel */
-	if (write_file(KMEMLEAK, "scan") || write_file(KMEMLEAK, "scan"))
-		die("scanning for leaks");
+	if (agent_write_file(KMEMLEAK, "scan") || agent_write_file(KMEMLEAK, "scan"))
+		agent_die("scanning for leaks");
 	while ((n = read(fd, text, sizeof(text))) > 0)
 		fwrite(text, 1, n, stdout);
 	fflush(stdout);
@@ -296,7 +302,7 @@ static void audit(struct zsfuzz_agent_request *req)
 	}
 	if (req->result) {
 		errno = -req->result;
-		die("rebuilding the cgroups");
+		agent_die("rebuilding the cgroups");
 	}
 	if (req->thorough)
 		report_leaks();
@@ -307,17 +313,17 @@ static void make_cgroups(void)
 	int ret;
 
 	if (mount("cgroup2", CGROUP_ROOT, "cgroup2", 0, NULL)) {
-		say("no cgroups: %s", strerror(errno));
+		agent_say("no cgroups: %s", strerror(errno));
 		return;
 	}
 	if (give_controller(CGROUP_ROOT)) {
-		say("no memory controller");
+		agent_say("no memory controller");
 		return;
 	}
 	ret = tree_create();
 	if (ret) {
 		errno = -ret;
-		die("making the cgroups");
+		agent_die("making the cgroups");
 	}
 }
 
@@ -332,19 +338,19 @@ static void tell_host(void)
 	int line = open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
 	if (info < 0)
-		die("debugfs zsfuzz/info");
+		agent_die("debugfs zsfuzz/info");
 	if (line < 0)
-		die("/dev/ttyS0");
+		agent_die("/dev/ttyS0");
 	if (!tcgetattr(line, &raw)) {
 		cfmakeraw(&raw);
 		tcsetattr(line, TCSANOW, &raw);
 	}
 	n = read(info, facts, sizeof(facts) - 8);
 	if (n < 0)
-		die("reading zsfuzz/info");
+		agent_die("reading zsfuzz/info");
 	memcpy(facts + n, "ready\n", 6);
 	if (write(line, facts, n + 6) < 0)
-		die("writing the control line");
+		agent_die("writing the control line");
 	close(info);
 }
 
@@ -362,6 +368,15 @@ static void act(struct zsfuzz_agent_request *req)
 		break;
 	case ZSFUZZ_AGENT_AUDIT:
 		audit(req);
+		break;
+	case ZSFUZZ_AGENT_PAGE_WRITE:
+	case ZSFUZZ_AGENT_PAGE_OUT:
+	case ZSFUZZ_AGENT_PAGE_IN:
+	case ZSFUZZ_AGENT_PAGE_DROP:
+	case ZSFUZZ_AGENT_PAGE_EXIT:
+	case ZSFUZZ_AGENT_STAT_FILES:
+	case ZSFUZZ_AGENT_DRAIN:
+		swap_act(req, req->cgroup ? cgroup_path[req->cgroup] : NULL);
 		break;
 	case ZSFUZZ_AGENT_EXIT:
 		power_off();
@@ -381,13 +396,14 @@ int main(void)
 	load_module();
 	ring_fd = open("/sys/kernel/debug/zsfuzz/ring", O_RDWR | O_CLOEXEC);
 	if (ring_fd < 0)
-		die("debugfs zsfuzz/ring");
+		agent_die("debugfs zsfuzz/ring");
 	make_cgroups();
+	swap_start(ring_fd);
 	enable_kcov();
 	tell_host();
 	for (;;) {
 		if (ioctl(ring_fd, ZSFUZZ_IOC_SERVE, &req))
-			die("serving the ring");
+			agent_die("serving the ring");
 		act(&req);
 	}
 }

@@ -17,7 +17,16 @@ class Cgroup:
     later, count in its ancestors only: in effect they are the parent's (memcg_reparent_objcgs).
     """
 
-    __slots__ = ("children", "number", "parent", "removed", "zswap", "zswap_max", "zswapped")
+    __slots__ = (
+        "children",
+        "incompressible",
+        "number",
+        "parent",
+        "removed",
+        "zswap",
+        "zswap_max",
+        "zswapped",
+    )
 
     def __init__(self, number: int, parent: Cgroup | None) -> None:
         self.number = number
@@ -26,6 +35,7 @@ class Cgroup:
         self.removed = False
         self.zswap = 0
         self.zswapped = 0
+        self.incompressible = 0  # pages that zswap keeps as they are
         self.zswap_max = NO_LIMIT  # pages
         if parent:
             parent.children.append(self)
@@ -64,6 +74,17 @@ class Cgroup:
             zswapped += more_zswapped
         return zswap, zswapped
 
+    def total_incompressible(self) -> int:
+        """Count pages that did not compress, with its descendants' (MEMCG_ZSWAP_INCOMP)."""
+        return self.incompressible + sum(c.total_incompressible() for c in self.children)
+
+    def descendants(self) -> list[Cgroup]:
+        """List the living cgroups here, itself first (css_next_descendant_pre)."""
+        found = [] if self.removed else [self]
+        for child in self.children:
+            found += child.descendants()
+        return found
+
 
 class CgroupTree:
     """Hold the cgroups that a program can name; `names[c]` is None for an absent one."""
@@ -81,9 +102,9 @@ class CgroupTree:
         """Bring back the tree that every program finds."""
         if self.changed:
             self._plant()
-        for cgroup in self.names:
+        for cgroup in (*self.names, self.common):
             if cgroup:
-                cgroup.zswap = cgroup.zswapped = 0
+                cgroup.zswap = cgroup.zswapped = cgroup.incompressible = 0
                 cgroup.zswap_max = NO_LIMIT
 
     def _plant(self) -> None:
@@ -98,6 +119,11 @@ class CgroupTree:
                 self.names[number] = Cgroup(
                     number, self.names[parent] if parent != NONE8 else self.common
                 )
+
+    def living(self) -> list[Cgroup]:
+        """List all cgroups, the root first, as the kernel goes through them (mem_cgroup_iter)."""
+        root = self.names[0]
+        return root.descendants() if root else []
 
     def create(self, number: int, parent: int) -> None:
         """Create c<number> in c<parent>, in the common parent if they are the same (mkdir)."""

@@ -2,9 +2,20 @@
 """What the model must know of a kernel: the ownership design and the configuration."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from zsmodel.design import Design
 from zsmodel.designs import DESIGNS
+
+# What lzo and lzo-rle made of the patterns in 7.2.13.
+ZSWAP_LENGTHS: Final = (
+    *(0, 44, 70, 150, 300, 573, 869, 1214),
+    *(1493, 1845, 2213, 2580, 3005, 3397, 3836, 4096),
+)
+DISK_LENGTHS: Final = (
+    *(0, 0, 72, 152, 302, 575, 871, 1216),
+    *(1495, 1847, 2215, 2582, 3007, 3399, 4096, 4096),
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,11 @@ class Kernel:
     has_faults: bool = True
     has_zswap: bool = True  # with memcg: owners are charged
     has_classes: bool = True  # the file zsmalloc/<pool>/classes
+    has_swap: bool = True  # zswap before a zram disk
+    # Bytes of a page of each pattern once it is compressed, by zswap and by the disk, as the guest
+    # measured them when it started: here the kernel's word is taken.  0: it takes up no object.
+    zswap_lengths: tuple[int, ...] = ZSWAP_LENGTHS
+    disk_lengths: tuple[int, ...] = DISK_LENGTHS
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:

@@ -8,9 +8,27 @@ from zsmodel.faults import Words
 from zsmodel.features import SITUATIONS, situation
 from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
-from zsmodel.operations import Operations
-from zsmodel.snapshot import END, cgroup_records, object_records, pool_records
-from zsmodel.wire import FAIL_NEXT, FREE, MALLOC, OP, OPCODES, RECORDS, Packer, check_program
+from zsmodel.snapshot import (
+    END,
+    cgroup_records,
+    event_records,
+    object_records,
+    page_records,
+    pool_records,
+)
+from zsmodel.swap_operations import SwapOperations
+from zsmodel.wire import (
+    FAIL_NEXT,
+    FREE,
+    MALLOC,
+    OP,
+    OPCODES,
+    RECORDS,
+    ZRAM_POOL,
+    ZSWAP_POOL,
+    Packer,
+    check_program,
+)
 
 _FIELDS: Final = RECORDS["zsfuzz_result"].fields
 FAULTS: Final = _FIELDS.index("faults") - len(_FIELDS)  # in `results`, of the last one
@@ -18,7 +36,7 @@ FAULTS: Final = _FIELDS.index("faults") - len(_FIELDS)  # in `results`, of the l
 Handler = Callable[[int, int, int, int, int], int]
 
 
-class Model(Operations):
+class Model(SwapOperations):
     """Predict what a kernel answers to programs.
 
     `features`, if given, is a writable buffer of 4,096 bytes: byte h becomes 1 when situation h is
@@ -74,7 +92,15 @@ class Model(Operations):
         for number, pool in enumerate(self.pools):
             if pool:
                 records += pool_records(number, pool)
-        records += object_records(self.live), cgroup_records(self.cgroups.names)
+        swap = self.swap
+        if swap.used:
+            records += pool_records(ZSWAP_POOL, swap.zswap) + pool_records(ZRAM_POOL, swap.zram)
+        records.append(object_records(self.live))
+        if swap.used:
+            records.append(page_records(swap.live_pages()))
+        records.append(cgroup_records(self.cgroups.names, swap.used))
+        if swap.used:
+            records.append(event_records(self.cgroups.names, swap))
         records.append(END)
         return b"".join(records)
 
@@ -89,7 +115,10 @@ class Model(Operations):
 
     def note_all_situations(self) -> None:
         """Set the bytes of the situations at a program's end."""
-        for pool in self.pools:
+        pools = self.pools
+        if self.swap.used:
+            pools = [*pools, self.swap.zswap, self.swap.zram]
+        for pool in pools:
             if pool:
                 for size_class in pool.classes.values():
                     self.note_situations(size_class, pool.aware)

@@ -74,6 +74,33 @@ _ARRAYS = _rule(
     "alloc_zspage, zs_page_migrate",
 )
 
+_STORED = _rule(
+    "zswap takes a page while its cgroup is below its limits or a page can be written back, else "
+    "the disk does; pages of zeros take up nothing",
+    "swap_operations.py: SwapOperations.put_out",
+    "swap_writeout, zswap_store, obj_cgroup_may_zswap, shrink_memcg",
+)
+_SWAP_OWNER = _rule(
+    "the cgroup that was charged for the page owns its object in zswap; on the disk nobody does",
+    "swap.py: Swap.store",
+    "get_obj_cgroup_from_folio, zswap_compress, zs_obj_write",
+)
+_SWAP_LEFT = _rule(
+    "a page that comes back, or goes away, leaves zswap and its slot on the disk",
+    "swap_operations.py: SwapOperations.take_in",
+    "zswap_load, zswap_invalidate, zram_slot_free_notify",
+)
+_WRITTEN_BACK = _rule(
+    "the worker goes through the cgroups in turn; each page has a second chance",
+    "swap.py: Swap.shrink_round",
+    "shrink_worker, shrink_memcg, shrink_memcg_cb",
+)
+_EVENT = _rule(
+    "the owner has a zswpout for each store, a zswpin for each load, a zswpwb for each writeback",
+    "swap.py: Swap.count",
+    "count_objcg_events, zswap_store, zswap_load, zswap_writeback_entry",
+)
+
 RULES: Final[dict[str, dict[str, Rule]]] = {
     ANY: {
         "ret": _rule("rules apply from top to bottom", "state.py: State.fail", "none"),
@@ -239,6 +266,77 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
             "compact_nodes, zs_page_migrate",
         ),
     },
+    "page_write": {
+        "ret": _rule(
+            "only a cgroup without children has processes",
+            "swap_operations.py: SwapOperations.new_page_error",
+            "cgroup_vet_subtree_control_enable",
+        ),
+        "owner": _SWAP_OWNER,
+        "group": _SWAP_LEFT,
+        "inuse": _SWAP_LEFT,
+    },
+    "page_out": {
+        "ret": _STORED,
+        "zspage": _STORED,
+        "class": _STORED,
+        "index": _STORED,
+        "value": _STORED,
+        "owner": _SWAP_OWNER,
+    },
+    "page_in": {
+        "owner": _SWAP_OWNER,
+        "group": _SWAP_LEFT,
+        "inuse": _SWAP_LEFT,
+        "value": _rule(
+            "a page has the content that was written last, wherever it was",
+            "swap_operations.py: SwapOperations.page_in",
+            "zswap_load, zswap_decompress, zram_read_page",
+        ),
+    },
+    "page_drop": {"owner": _SWAP_OWNER, "group": _SWAP_LEFT, "inuse": _SWAP_LEFT},
+    "page_exit": {
+        "zspages": _rule(
+            "a process that ends leaves nothing in swap",
+            "swap_operations.py: SwapOperations.page_exit",
+            "exit_mmap, zswap_invalidate",
+        ),
+    },
+    "writeback": {"value": _WRITTEN_BACK, "inuse": _WRITTEN_BACK},
+    "swap_compact": {"value": _COMPACTED, "inuse": _MOVED},
+    "stat_files": {
+        "ret": _rule(
+            "the files of a cgroup say what its statistics do",
+            "swap_operations.py: SwapOperations.stat_files",
+            "zswap_current_read, memory_stat_format",
+        ),
+        "inuse": _CHARGED,
+        "tags": _CHARGED,
+        "value": _CHARGED,
+        "index": _rule(
+            "pages that zswap keeps as they are count as incompressible",
+            "cgroups.py: Cgroup.total_incompressible",
+            "obj_cgroup_mod_zswap_incomp",
+        ),
+    },
+    "snap_page": {
+        "page": _rule("only pages that exist are shown", "snapshot.py: page_records", "none"),
+        "where": _STORED,
+        "owner": _SWAP_OWNER,
+        "zspage": _STORED,
+        "index": _STORED,
+        "length": _rule(
+            "a page gets as long as pages of its pattern got when the guest started",
+            "kernel.py: Kernel",
+            "zswap_compress, zram_write_page",
+        ),
+    },
+    "snap_events": {
+        "cgroup": _rule("only living cgroups are shown", "snapshot.py: event_records", "none"),
+        "zswpin": _EVENT,
+        "zswpout": _EVENT,
+        "zswpwb": _EVENT,
+    },
     "snap_row": dict.fromkeys(RECORDS["zsfuzz_snap_row"].fields, _FILE),
     "snap_pool": {
         "pool": _rule("only existing pools are shown", "snapshot.py: pool_records", "none"),
@@ -326,7 +424,7 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
         "zswap": _CHARGED,
         "zswapped": _CHARGED,
         "incompressible": _rule(
-            "zswap alone counts incompressible pages",
+            "pages that zswap keeps as they are count as incompressible",
             "snapshot.py: cgroup_records",
             "obj_cgroup_mod_zswap_incomp",
         ),

@@ -5,13 +5,17 @@ from collections.abc import Iterable, Mapping
 
 from zsmodel.cgroups import Cgroup
 from zsmodel.pool import Pool
+from zsmodel.swap import Page, Swap
 from zsmodel.wire import (
     NONE8,
+    NONE16,
     RECORDS,
     SNAP_CGROUP,
     SNAP_CLASS,
     SNAP_END,
+    SNAP_EVENTS,
     SNAP_OBJECT,
+    SNAP_PAGE,
     SNAP_POOL,
     SNAP_ROW,
     SNAP_ZSPAGE,
@@ -25,7 +29,9 @@ ROW = RECORDS["zsfuzz_snap_row"].struct
 ROW_FIELDS = len(RECORDS["zsfuzz_snap_row"].fields)
 ZSPAGE = RECORDS["zsfuzz_snap_zspage"].struct
 OBJECTS = Packer("zsfuzz_snap_object")
+PAGES = Packer("zsfuzz_snap_page")
 CGROUPS = Packer("zsfuzz_snap_cgroup")
+EVENTS = Packer("zsfuzz_snap_events")
 END = RECORDS["zsfuzz_snap_end"].struct.pack(SNAP_END, 0, 0, 0)  # nothing is left behind
 
 
@@ -96,11 +102,35 @@ def object_records(live: Mapping[int, Object]) -> bytes:
     return OBJECTS.pack(values)
 
 
-def cgroup_records(cgroups: Iterable[Cgroup | None]) -> bytes:
+def page_records(pages: Iterable[Page]) -> bytes:
+    """Record each page of a process, and the object that it takes up."""
+    values: list[int] = []
+    for page in pages:
+        values += SNAP_PAGE, page.number, page.where
+        if page.stored:
+            obj = page.object
+            owner = obj.zspage.owners[obj.index]
+            values += owner, obj.zspage.number, page.length, obj.index, 0
+        else:
+            values += NONE8, NONE16, 0, NONE8, 0
+    return PAGES.pack(values)
+
+
+def cgroup_records(cgroups: Iterable[Cgroup | None], swapped: bool) -> bytes:
     """Record each cgroup with its descendants' charges."""
     values: list[int] = []
     for cgroup in cgroups:
         if cgroup and cgroup.number:
             zswap, zswapped = cgroup.total()
-            values += (SNAP_CGROUP, cgroup.number, zswapped, zswap, 0, cgroup.zswap_max)
+            incompressible = cgroup.total_incompressible() if swapped else 0
+            values += SNAP_CGROUP, cgroup.number, zswapped, zswap, incompressible, cgroup.zswap_max
     return CGROUPS.pack(values)
+
+
+def event_records(cgroups: Iterable[Cgroup | None], swap: Swap) -> bytes:
+    """Record what zswap did for each cgroup, the root included, and for its descendants."""
+    values: list[int] = []
+    for cgroup in cgroups:
+        if cgroup:
+            values += SNAP_EVENTS, cgroup.number, *swap.events_of(cgroup)
+    return EVENTS.pack(values)

@@ -9,6 +9,7 @@ from zsmodel.classes import distinct_classes, shapes_by_payload
 from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
 from zsmodel.pool import Pool
+from zsmodel.swap import Swap
 from zsmodel.wire import NONE8, NONE16, OBJECTS, POOLS
 from zsmodel.zspage import Object
 
@@ -28,6 +29,9 @@ class State:
         self.results: list[int] = []
         self.cgroups = CgroupTree(kernel.has_memcg, kernel.has_zswap)
         self.tolerated: dict[str, int] = {}
+        self.swap = Swap(
+            kernel, classes_by_payload(kernel), classes_by_payload(kernel), self.cgroups
+        )
         self.reset(None)
 
     def reset(self, words: faults.Words | None) -> None:
@@ -41,6 +45,7 @@ class State:
         self.open_pool(0, True)
         self.open_pool(1, False)
         self.cgroups.reset()
+        self.swap.reset()
         self.nth = 0  # the allocation that fails in the next operation
         self.left = 0
         self.words = words
@@ -70,6 +75,8 @@ class State:
         for pool in self.pools:
             if pool:
                 pages += pool.pages
+        if self.swap.used:
+            pages += self.swap.zswap.pages + self.swap.zram.pages
         return pages
 
     def describe(self, obj: Object, value: int) -> None:

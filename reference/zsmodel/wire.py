@@ -15,6 +15,10 @@ FOREIGN: Final = 0xFE
 BAD_HEADER: Final = 0xFE
 NO_LIMIT: Final = 0xFFFF  # of zswap_max
 PATTERNS: Final = 16
+PAGES: Final = 64  # of processes: v0..v63
+ZSWAP_POOL: Final = 4  # in a snapshot
+ZRAM_POOL: Final = 5
+ON_DISK: Final = 0x8000  # in a length
 MAX_OPS: Final = 1024
 
 POOL_CREATE: Final = 0
@@ -37,6 +41,14 @@ CLASSES: Final = 16
 ZSWAP_MAX: Final = 17
 MAY_ZSWAP: Final = 18
 COMPACT_MEMORY: Final = 19
+PAGE_WRITE: Final = 20
+PAGE_OUT: Final = 21
+PAGE_IN: Final = 22
+PAGE_DROP: Final = 23
+PAGE_EXIT: Final = 24
+WRITEBACK: Final = 25
+SWAP_COMPACT: Final = 26
+STAT_FILES: Final = 27
 
 OPCODES: Final = (
     "pool_create",
@@ -59,6 +71,14 @@ OPCODES: Final = (
     "zswap_max",
     "may_zswap",
     "compact_memory",
+    "page_write",
+    "page_out",
+    "page_in",
+    "page_drop",
+    "page_exit",
+    "writeback",
+    "swap_compact",
+    "stat_files",
 )
 
 SNAP_POOL: Final = 1
@@ -68,9 +88,19 @@ SNAP_OBJECT: Final = 4
 SNAP_CGROUP: Final = 5
 SNAP_END: Final = 6
 SNAP_ROW: Final = 7
+SNAP_PAGE: Final = 8
+SNAP_EVENTS: Final = 9
+
+# Where a page is (enum zsfuzz_whereabouts).
+IN_MEMORY: Final = 0
+IN_ZSWAP: Final = 1
+ON_DEVICE: Final = 2
+NOWHERE: Final = 3
 
 # Operations whose `owner` is a cgroup and never "none".
-NAME_CGROUP: Final = frozenset((STAT, CGROUP_CREATE, CGROUP_REMOVE, ZSWAP_MAX, MAY_ZSWAP))
+NAME_CGROUP: Final = frozenset(
+    (STAT, CGROUP_CREATE, CGROUP_REMOVE, ZSWAP_MAX, MAY_ZSWAP, PAGE_WRITE, PAGE_EXIT, STAT_FILES)
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +142,8 @@ RECORDS: Final = {
         "BBHHHHBB", "kind group zspage inuse free_bytes owner_bytes pages pad"
     ),
     "zsfuzz_snap_object": _record("BBBBHH", "kind object index pattern zspage length"),
+    "zsfuzz_snap_page": _record("BBBBHHBB", "kind page where owner zspage length index pad"),
+    "zsfuzz_snap_events": _record("BBHHH", "kind cgroup zswpin zswpout zswpwb"),
     "zsfuzz_snap_cgroup": _record("BBHIHH", "kind cgroup zswapped zswap incompressible zswap_max"),
     "zsfuzz_snap_end": _record("BBHI", "kind left pad zswap"),
 }
@@ -124,6 +156,8 @@ SNAPSHOT_KINDS: Final = {
     SNAP_CGROUP: "zsfuzz_snap_cgroup",
     SNAP_END: "zsfuzz_snap_end",
     SNAP_ROW: "zsfuzz_snap_row",
+    SNAP_PAGE: "zsfuzz_snap_page",
+    SNAP_EVENTS: "zsfuzz_snap_events",
 }
 
 OP: Final = RECORDS["zsfuzz_op"].struct

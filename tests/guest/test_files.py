@@ -14,6 +14,7 @@ from guest_support import PATIENCE, ROOT, SEEDS, built
 
 from zsfuzz.console import find_splats
 from zsfuzz.program import Opcode
+from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.text import parse_program
 from zsmodel import Kernel as Facts
@@ -23,7 +24,7 @@ from zstools.kernel import Kernel
 
 FLAVOURS = ("kasan", "lockdep")
 # Operations that need what the agent sets up or does.
-AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT}
+AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT, *SWAP_OPS}
 PROGRAMS = [entry.program for entry in SEEDS if not AGENTS & {op.op for op in entry.program}]
 FIELDS = RECORDS["zsfuzz_result"].fields
 SHOWN = (

@@ -24,6 +24,11 @@ MOVE = (
 ONE = "o0 = malloc(p0, size=2040, owner=c4)\n"
 HUGE = "o0 = malloc(p0, size=4096, owner=c1)\n"
 
+SWAPPED = "page_write(v0, owner=c4, pattern=9)\npage_out(v0)\n"
+FULL = "zswap_max(c4, pages=1)\n" + "".join(
+    f"page_write(v{n}, owner=c4, pattern=14)\npage_out(v{n})\n" for n in range(4)
+)
+
 # Name: program, titles (without the operation) of which one must be given.
 BUGS = {
     "span-entry-missing": (SPAN, {"owner lost in the array of its second page"}),
@@ -49,6 +54,14 @@ BUGS = {
     "deferred-free-keeps-count": (
         ONE + "lock_page(o0, page=0)\nfree(o0)\nflush(p0)", {"NR_ZSPAGES is too high"}
     ),
+    "zswap-drops-owner": (SWAPPED, {"owner lost"}),
+    "zswap-ignores-limit": (
+        "zswap_max(c4, pages=0)\n" + SWAPPED, {"page goes in zswap, not on the disk"}
+    ),
+    "zswap-writeback-keeps-charge": (
+        SWAPPED + "writeback()\nstat(c4)", {"cgroup charged too much"}
+    ),
+    "zswap-loses-list": (FULL, {"page goes on the disk, not in zswap"}),
 }  # fmt: skip
 # What both designs have in common is tried on one of them, but for what differs in effect.
 ON_ZSPAGE = ("compaction-uses-source-index",)

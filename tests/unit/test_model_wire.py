@@ -56,7 +56,7 @@ def test_opcodes_are_the_headers_in_order() -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        (wire.OP.pack(20, 0, 0, 8, 0, 0), "operation 0: op is 20"),
+        (wire.OP.pack(28, 0, 0, 8, 0, 0), "operation 0: op is 28"),
         (malloc(0, 1) + malloc(1, 1, pool=4), "operation 1: pool is 4"),
         (malloc(0, 1, owner=9), "operation 0: owner is 9"),
         (op("stat", owner=8), "operation 0: owner is 8"),

@@ -11,9 +11,10 @@ from zsfuzz.lcg import Lcg
 from zsfuzz.mutator import Mutator
 from zsfuzz.patterns import PATTERNS, Site, another_pool, remove_cgroup
 from zsfuzz.program import Opcode, Program
-from zsfuzz.rawbytes import COMMON, decode
+from zsfuzz.rawbytes import COMMON, MARK, SWAP_OPS, WITH_SWAP, decode
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.sizes import TABLE_SIZE
+from zsfuzz.swappatterns import SWAP_PATTERNS, swap_program
 from zsmodel import Kernel, Model
 from zsmodel.classes import distinct_classes
 
@@ -91,7 +92,38 @@ def test_most_operations_do_something(mutator):
             succeeded[op.op] += ret == 0
     for op in (Opcode.MALLOC, Opcode.FREE, Opcode.WRITE, Opcode.COMPACT, Opcode.MIGRATE):
         assert succeeded[op] > tried[op] * 0.4, op
-    assert {op for op in Opcode if succeeded[op]} >= set(Opcode) - {Opcode.CGROUP_CREATE}
+    seldom = {Opcode.CGROUP_CREATE, *SWAP_OPS}
+    assert {op for op in Opcode if succeeded[op]} >= set(Opcode) - seldom
+
+
+def test_programs_that_swap_are_few_but_do_all_that_there_is(mutator):
+    tried, succeeded, programs = Counter(), Counter(), 0
+    for seed in range(20000):
+        data = mutator.mutate(b"", MAX, seed)
+        program = Program.from_wire(decode(data))
+        if not any(op.op in SWAP_OPS for op in program):
+            continue
+        programs += 1
+        for op, ret in zip(program, results(program), strict=True):
+            tried[op.op] += 1
+            succeeded[op.op] += ret == 0
+    assert 20 < programs < 100
+    assert all(succeeded[op] > tried[op] * 0.2 for op in SWAP_OPS), (tried, succeeded)
+
+
+def test_children_of_programs_that_swap_mostly_do_not(mutator):
+    swap = bytes((MARK | WITH_SWAP,)) + swap_program(Lcg(1), Site(0, b"\0", 8, 100))
+    children = [decode(mutator.mutate(swap, MAX, seed)) for seed in range(1000)]
+    kept = sum(any(op in SWAP_OPS for op in child[::8]) for child in children)
+    assert 0 < kept < 150
+
+
+@pytest.mark.parametrize("pattern", dict.fromkeys(SWAP_PATTERNS))
+def test_each_pattern_of_swapping_gives_whole_records(pattern):
+    for seed in range(100):
+        block = pattern(Lcg(seed), Site(3, b"\3\4\5", 250, 100))
+        assert block
+        Program.from_wire(block)
 
 
 def test_dear_operations_stay_rare_even_among_their_children(mutator):

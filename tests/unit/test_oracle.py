@@ -201,3 +201,71 @@ def test_a_free_that_does_not_uncharge_is_found(monkeypatch):
     _, expected = answer_to(text)
     monkeypatch.setattr(Cgroup, "uncharge", lambda cgroup, size: None)
     assert against_patched_model(text, expected).title == "cgroup charged too much"
+
+
+SWAP_PROGRAM, SWAP_ANSWER = answer_to("""
+page_write(v0, owner=c4, pattern=9)
+page_write(v1, owner=c5, pattern=9)
+page_out(v0)
+page_out(v1)
+stat_files(c5)
+page_in(v0)
+swap_compact()
+writeback()
+page_write(v2, owner=c4, pattern=15)
+page_out(v2)
+""")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "title"),
+    [
+        ("op 3: owner", 0xFF, "page_out: owner lost"),
+        ("op 3: value", 1, "page_out: length of a swapped page differs"),
+        ("op 5: value", 0xFF, "stat_files: cgroup charged too much"),
+        ("op 5: inuse", 0, "stat_files: cgroup counts too few zswapped objects"),
+        ("op 5: index", 1, "stat_files: count of incompressible objects differs"),
+        ("op 6: owner", 5, "page_in: owner is another cgroup"),
+        ("op 6: value", 0xFF, "page_in: page has another content after swapping in"),
+        ("op 7: inuse", 1, "swap_compact: count of moved objects is too high"),
+        ("op 8: value", 0, "writeback: count of pages written back is too low"),
+        ("op 8: inuse", 1, "writeback: count of pages left in zswap is too high"),
+        ("v1.where", 1, "page is in zswap, not on the disk"),
+        ("v2.where", 0, "page is in memory, not in zswap"),
+        ("v2.owner", 5, "owner is another cgroup"),
+        ("v2.zspage", 0, "zspage of a swapped page differs"),
+        ("v2.index", 1, "slot of a swapped page differs"),
+        ("v2.length", 1, "length of a swapped page is too high"),
+        ("c4.events.zswpin", 0, "zswpin of a cgroup is too low"),
+        ("c4.events.zswpout", 9, "zswpout of a cgroup is too high"),
+        ("c5.events.zswpwb", 0, "zswpwb of a cgroup is too low"),
+        ("end.left", 16, "stored pages of zswap left after everything was freed"),
+        ("end.left", 32, "pages with other contents left after everything was freed"),
+    ],
+)
+def test_each_field_of_the_swap_path_has_its_title(path, value, title):
+    changed = tamper(SWAP_ANSWER, SWAP_PROGRAM, path, value)
+    divergence = compare(SWAP_PROGRAM, changed, SWAP_ANSWER, KERNEL)
+    assert divergence is not None
+    assert divergence.first.path == path
+    assert title in divergence.title
+
+
+@pytest.mark.parametrize(
+    ("errno", "title"),
+    [(-74, "files of the cgroup differ from its statistics"), (-3, "fails with -ESRCH")],
+)
+def test_files_that_differ_are_told_from_those_that_cannot_be_read(errno, title):
+    at = 4 * RESULT_SIZE
+    changed = SWAP_ANSWER[:at] + errno.to_bytes(2, "little", signed=True) + SWAP_ANSWER[at + 2 :]
+    divergence = compare(SWAP_PROGRAM, changed, SWAP_ANSWER, KERNEL)
+    assert divergence.title == f"stat_files: {title}"
+
+
+def test_a_page_that_goes_elsewhere_is_told_from_one_of_another_length():
+    text = "page_write(v0, owner=c4, pattern=9)\npage_out(v0)"
+    program, model = answer_to(text)
+    _, limited = answer_to("zswap_max(c4, pages=0)\n" + text)
+    kernel = model[:RESULT_SIZE] + limited[2 * RESULT_SIZE : 3 * RESULT_SIZE]
+    divergence = compare(program, kernel + model[2 * RESULT_SIZE :], model, KERNEL)
+    assert divergence.title == "page_out: page goes on the disk, not in zswap"

@@ -61,7 +61,7 @@ def test_programs_that_behave_alike_have_one_digest():
 @pytest.mark.parametrize(
     ("wire", "reason"),
     [
-        (bytes((20, 0, 0, 0, 0, 0, 0, 0)), "op 1: opcode 20"),
+        (bytes((28, 0, 0, 0, 0, 0, 0, 0)), "op 1: opcode 28"),
         (bytes((2, 0, 4, 0, 0, 0, 0, 0)), "op 1: pool 4"),
         (bytes((2, 0, 0, 9, 0, 0, 0, 0)), "op 1: owner 9 of malloc: use 0 to 8"),
         (bytes(8) + bytes((13, 0, 0, 8, 0, 0, 0, 0)), "op 2: owner 8 of stat: use 0 to 7"),

@@ -8,7 +8,20 @@ from test_text import random_op
 
 from zsfuzz.errors import BadProgram
 from zsfuzz.program import Op, Opcode, Program
-from zsfuzz.rawbytes import DEAR_OPS, MARK, POOL_OPS, WITH_CGROUPS, WITH_POOLS, decode, encode
+from zsfuzz.rawbytes import (
+    CGROUP_TREE_OPS,
+    COMMON,
+    DEAR_OPS,
+    MARK,
+    POOL_OPS,
+    SWAP_OPS,
+    WITH_CGROUPS,
+    WITH_POOLS,
+    WITH_SWAP,
+    decode,
+    encode,
+    is_dear,
+)
 from zsmodel.wire import check_program
 
 DEAR = set(POOL_OPS + DEAR_OPS)
@@ -52,7 +65,21 @@ def test_marked_headers_allow_what_their_flags_say():
     pools = set(decode(bytes((MARK | WITH_POOLS,)) + body)[::8])
     cgroups = set(decode(bytes((MARK | WITH_CGROUPS,)) + body)[::8])
     assert pools & DEAR == set(POOL_OPS)
-    assert cgroups & DEAR == set(DEAR_OPS)
+    swap = set(decode(bytes((MARK | WITH_SWAP,)) + body)[::8])
+    assert cgroups & DEAR == set(CGROUP_TREE_OPS)
+    assert swap & DEAR == set(SWAP_OPS)
+
+
+def test_random_bytes_under_the_header_for_swap_swap_pages():
+    wire = decode(bytes((MARK | WITH_SWAP,)) + random.Random(5).randbytes(8 * 256))
+    assert sum(op in SWAP_OPS for op in wire[::8]) > 64
+
+
+def test_programs_with_swap_operations_are_known_as_dear_by_their_header():
+    swap = bytes((Opcode.PAGE_WRITE, 0, 0, 0, 0, 0, 0, 0))
+    for header, dear in ((COMMON, False), (MARK | WITH_POOLS, False), (MARK | WITH_SWAP, True)):
+        data = bytes((header,)) + swap
+        assert is_dear(data, decode(data)) is dear
 
 
 def test_random_sizes_rarely_exceed_a_page():

@@ -24,7 +24,10 @@ from zstools.progress import BuildProgress, Silent
 # Package: where its source is, and which of its modules to compile (none named: all).
 PACKAGES = {
     "zsmodel": ("reference", ()),
-    "zsfuzz": ("fuzz", ("lcg", "sizes", "patterns", "mutator", "ahead", "rawbytes")),
+    "zsfuzz": (
+        "fuzz",
+        ("lcg", "sizes", "patterns", "swappatterns", "mutator", "ahead", "rawbytes"),
+    ),
 }
 _SETUP = """\
 from mypyc.build import mypycify

@@ -65,6 +65,11 @@ def ensure_kernel(
     return _kernel(spec, plan, manifest, module)
 
 
+def find_kernel(spec: KernelSpec) -> Kernel | None:
+    """Return a kernel with its module if both are in the cache, and build nothing."""
+    return _find_ready(spec, cache_dir(), Silent())
+
+
 def _find_ready(spec: KernelSpec, cache: Path, progress: BuildProgress) -> Kernel | None:
     """Look for a whole kernel and module without the lock: nobody waits for somebody's build."""
     if not is_cached(cache, supported_versions(series_dir()), spec.linux):

@@ -31,6 +31,15 @@ REQUIRED = {
     "zs_pool_stats": "pages_compacted",
     "page": "",
 }
+# The same for the swap path, of which a kernel may have no part: then none of them is told.
+SWAP_UNITS = {
+    "mm/zswap.c": {"zswap_entry": "handle length pool", "zswap_pool": "zs_pool list"},
+    "drivers/block/zram/zram_drv.c": {
+        "zram": "mem_pool table disk",
+        "zram_table_entry": "handle attr",
+    },
+}
+SWAP_ENUMERATORS = ("ZRAM_SAME",)
 # Of these only the named members are of use.
 ONLY = {"page": ("memcg_data",)}
 ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
@@ -45,8 +54,18 @@ SYMBOLS = (
     "mem_cgroup_flush_stats",
     "css_rstat_flush",
     "memcg_page_state",
+    "memcg_events",
     "obj_cgroup_may_zswap",
+    "zswap_trees",
+    "zswap_pools",
+    "zswap_stored_pages",
+    "zswap_max_pool_percent",
+    "zswap_next_shrink",
+    "zswap_shrink_work",
+    "shrink_wq",
+    "zram_index_idr",
     "drain_all_stock",
+    "drain_local_memcg_stock",
     "handle_cachep",
     "zspage_cachep",
     "jiffies_min_age",
@@ -83,6 +102,7 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     unit = find_unit(elf, SOURCE)
     structs = {name: _required_struct(unit, name) for name in REQUIRED}
     structs, design = _find_owners(structs)
+    swap, swap_enumerators = _swap_path(elf)
     addresses = symbol_addresses(elf)
     if ANCHOR not in addresses:
         raise LayoutError(f"{vmlinux} has no symbol {ANCHOR}: set CONFIG_ZSMALLOC=y")
@@ -90,8 +110,8 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     return Layout(
         design=design,
         build_id=build_id(elf),
-        structs=structs,
-        enumerators=_enumerators(unit),
+        structs={**structs, **swap},
+        enumerators={**_enumerators(unit), **swap_enumerators},
         arguments=_arguments(unit),
         size_classes=_size_classes(structs["zs_pool"]),
         anchor=anchor,
@@ -100,18 +120,38 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     )
 
 
-def _required_struct(unit: Unit, name: str) -> Struct:
+def _checked_struct(unit: Unit, name: str, members: str) -> Struct:
     found = unit.struct(name)
     if found is None:
         raise LayoutError(f"{unit.name} has no struct {name}: this zsmalloc is not supported")
-    missing = [m for m in REQUIRED[name].split() if found.find(m) is None]
+    missing = [m for m in members.split() if found.find(m) is None]
     if missing:
         raise LayoutError(
             f"struct {name} has no {', '.join(missing)}: this zsmalloc is not supported"
         )
+    return found
+
+
+def _required_struct(unit: Unit, name: str) -> Struct:
+    found = _checked_struct(unit, name, REQUIRED[name])
     if name in ONLY:
         return replace(found, members=tuple(m for m in found.members if m.name in ONLY[name]))
     return found
+
+
+def _swap_path(elf: ELFFile) -> tuple[dict[str, Struct], dict[str, int]]:
+    """Read the structures of zswap and zram; nothing if one of them is not as expected."""
+    structs: dict[str, Struct] = {}
+    enumerators: dict[str, int] = {}
+    try:
+        for source, required in SWAP_UNITS.items():
+            unit = find_unit(elf, source)
+            structs |= {name: _checked_struct(unit, name, required[name]) for name in required}
+            found = unit.enumerators()
+            enumerators |= {name: found[name] for name in SWAP_ENUMERATORS if name in found}
+    except LayoutError:
+        return {}, {}
+    return structs, enumerators
 
 
 def _find_owners(structs: dict[str, Struct]) -> tuple[dict[str, Struct], str]:

@@ -50,13 +50,13 @@ def _sources() -> list[Path]:
     return sorted([*kmod.glob("*.[ch]"), kmod / "Kbuild"])
 
 
-def _agent() -> Path:
-    return kmod_dir() / "agent" / "agent.c"
+def _agent() -> list[Path]:
+    return sorted((kmod_dir() / "agent").glob("*.[ch]"))
 
 
 def _key(entry: Path) -> str:
     total = hashlib.sha256()
-    for path in (*_sources(), _agent(), entry / HEADER):
+    for path in (*_sources(), *_agent(), entry / HEADER):
         total.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:12]
 
@@ -84,10 +84,11 @@ def _build_root(target: Path, progress: BuildProgress, lock: int) -> None:
     root = target / "root"
     for name in _MOUNT_POINTS:
         (root / name).mkdir(parents=True)
-    if not _agent().is_file():
-        raise ZsToolsError(f"{_agent()} is missing: restore it from git")
+    sources = [str(path) for path in _agent() if path.suffix == ".c"]
+    if not sources:
+        raise ZsToolsError(f"{kmod_dir() / 'agent'} has no sources: restore it from git")
     compiler = ["gcc", "-O2", "-Wall", "-Wextra", "-static", f"-I{kmod_dir()}"]
-    command = [*compiler, str(_agent()), "-o", str(root / "init")]
+    command = [*compiler, *sources, "-o", str(root / "init")]
     run(command, progress=progress, keep_open=(lock,))
     strip = ["strip", "--strip-debug", "-o", str(root / _MODULE), str(target / _MODULE)]
     run(strip, progress=progress, keep_open=(lock,))

@@ -14,6 +14,7 @@ from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml
 from zsmodel import Kernel
 from zsmodel.designs import design_by_number
+from zsmodel.wire import PATTERNS
 
 # Polls between two looks at the clock; about 0.2 ms.
 _POLLS = 4000
@@ -59,6 +60,9 @@ class Machine:
             has_faults=bool(features & self._abi.constant("HAS_FAULTS")),
             has_zswap=bool(features & self._abi.constant("HAS_ZSWAP")),
             has_classes=bool(features & self._abi.constant("HAS_CLASSES")),
+            has_swap=bool(features & self._abi.constant("HAS_SWAP")),
+            zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
+            disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
         )
 
     # ---- programs ---------------------------------------------------------------------------

@@ -70,6 +70,11 @@ class Ring:
         """Read a member of struct zsfuzz_ring."""
         return self.words[self._abi.word[member]]
 
+    def info_array(self, member: str, count: int) -> tuple[int, ...]:
+        """Read a member of struct zsfuzz_ring that is an array."""
+        at = self._abi.word[member]
+        return tuple(self.words[at : at + count].tolist())
+
     # ---- requests ---------------------------------------------------------------------------
 
     def post(self, program: bytes, flags: int) -> None:

@@ -60,7 +60,7 @@ _NOT_EMPTY = "zsmalloc: pool is not empty"
 # What a WARNING says in the line after it.
 _WARNED = (
     _rule("refcount", r"^refcount_t: (?P<what>.*)", "refcount: {what} in {func}"),
-    _rule("list corruption", r"^list_(?:add|del) corruption", "list corruption in {func}"),
+    _rule("list corruption", r"^list_(?:add|del) (?:corruption|double add)", "list corruption in {func}"),
     _rule("debug objects", r"^ODEBUG: (?P<what>[a-z ]+)", "debug objects: {what} in {func}"),
 )
 
@@ -77,7 +77,7 @@ RULES = (
     _rule("kasan", r"BUG: KASAN: (?P<what>[\w-]+)", "KASAN: {what} in {func}"),
     _rule("kasan", r"KASAN: (?P<what>[\w-]+) in range", "KASAN: {what} in {func}"),
     _rule("ubsan", r"UBSAN: (?P<what>[\w-]+) in ", "UBSAN: {what} in {func}"),
-    _rule("list corruption", r"\blist_(?:add|del) corruption", "list corruption in {func}"),
+    _rule("list corruption", r"\blist_(?:add|del) (?:corruption|double add)", "list corruption in {func}"),
     _rule("refcount", r"refcount_t: (?P<what>.*)", "refcount: {what} in {func}"),
     _rule("lockdep", rf"WARNING: (?P<what>{_LOCKDEP})", "lockdep: {what} in {func}"),
     _rule("lockdep", r"WARNING: .* (?P<what>still has locks held)", "lockdep: task {what}"),
@@ -116,9 +116,10 @@ _BETTER_WITHIN = 24  # lines: User Mode Linux prints its registers first
 _PREFIX = re.compile(r"^(?:<\d+>)?(?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?)?")
 _NUMBERS = re.compile(r"\s*(?:at addr|\b0x|\d).*|\s*:.*of\s*$")
 _END = re.compile(r"---\[ end ")
+_BEGIN = re.compile(r"-\[ cut here \]-")
 _RULER = re.compile(r"^={20,}$")
 _DETAILS = re.compile(r"unreferenced object 0x")
-_LAST_WORDS = re.compile(r"^zsfuzz-agent: (?P<what>.*)")
+_LAST_WORDS = re.compile(r"^zsfuzz-agent: (?P<what>[^:]+: [A-Za-z ]+)")
 _POWER_DOWN = re.compile(r"^reboot: ")
 
 
@@ -162,6 +163,8 @@ def _end_of(lines: list[str], start: int) -> tuple[int, bool]:
     for at in range(start + 1, min(len(lines), start + MAX_LINES)):
         if _END.search(lines[at]) or _RULER.match(lines[at]):
             return at + 1, True
+        if _BEGIN.search(lines[at]) and _has_frames(lines[start:at]):
+            return at, True  # the next one
         if not lines[at].strip() and _has_frames(lines[start:at]) and not _goes_on(lines, at):
             return at, True
     return min(len(lines), start + MAX_LINES), _has_frames(lines[start : start + MAX_LINES])
@@ -186,6 +189,9 @@ def _splat(rule: Rule, match: re.Match[str], lines: list[str], complete: bool) -
     if rule.kind == "bad page":
         what = next((line.partition("because: ")[2] for line in lines if "because: " in line), "")
         return Splat(rule.kind, f"bad page: {what or 'state unknown'}", tuple(lines), "", function)
+    if rule.kind == "kmemleak" and not function:
+        # User Mode Linux has no stack to tell of what is not running.
+        return Splat(rule.kind, "memory leak", tuple(lines))
     title = rule.title.format(what=what, func=function or "an unknown function")
     truncated = ""
     if "{func}" in rule.title and not function:

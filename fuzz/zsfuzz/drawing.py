@@ -40,7 +40,7 @@ def draw(view: ZspageView) -> list[str]:
     for page in view.pages:
         lines.append(f"  page {page.number}{_states(page)}")
         boxes = [box for group in _groups(page.cells) for box in _boxes(group)]
-        lines += _rows(list(_wrapped(boxes)))
+        lines += _rows(list(_wrapped(boxes)), "both" if view.kernel_known else "model")
     return [line.rstrip() for line in lines]
 
 
@@ -106,14 +106,14 @@ def _wrapped(boxes: list[Box]) -> Iterator[list[Box]]:
         yield row
 
 
-def _rows(rows: list[list[Box]]) -> Iterator[str]:
+def _rows(rows: list[list[Box]], equal: str) -> Iterator[str]:
     # Of many rows, those without a difference tell little.
     few = len(rows) <= FEW_ROWS
     for shown, group in groupby(rows, key=lambda row: few or _row_differs(row)):
         part = list(group)
         if shown:
             for row in part:
-                yield from _row(row)
+                yield from _row(row, equal)
         else:
             yield f"  (slots {part[0][0].cell.index} to {part[-1][-1].last}: no difference)"
 
@@ -122,10 +122,10 @@ def _row_differs(boxes: list[Box]) -> bool:
     return any(box.cell.differs for box in boxes)
 
 
-def _row(boxes: list[Box]) -> Iterator[str]:
+def _row(boxes: list[Box], equal: str) -> Iterator[str]:
     rule = " " * LABEL + "+" + "+".join("-" * (box.width + 2) for box in boxes) + "+"
     differs = _row_differs(boxes)
-    labels = ("slot", "model", "kernel") if differs else ("slot", "both")
+    labels = ("slot", "model", "kernel") if differs else ("slot", equal)
     yield rule
     for number, label in enumerate(labels):
         cells = "|".join(f" {box.rows[number]:<{box.width}} " for box in boxes)

@@ -234,9 +234,13 @@ def _complaint(finding: Finding, places: Places) -> Complaint | None:
     if splat is None:
         return None
     frames = tuple(frames_of(splat.lines, places))
-    return Complaint(
-        splat.title, splat.truncated, splat.lines, frames, _culprit(splat, frames)
-    )
+    lines = tuple(_printable(line) for line in splat.lines)
+    return Complaint(splat.title, splat.truncated, lines, frames, _culprit(splat, frames))
+
+
+def _printable(line: str) -> str:
+    # A console has whatever the guest wrote to it, escape sequences for terminals among it.
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def _culprit(splat: Splat, frames: tuple[Frame, ...]) -> Function | None:
@@ -244,5 +248,3 @@ def _culprit(splat: Splat, frames: tuple[Frame, ...]) -> Function | None:
         if frame.function == splat.function:
             return Function(frame.function, frame.place)
     return Function(splat.function) if splat.function else None
-
-

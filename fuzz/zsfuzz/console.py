@@ -7,6 +7,7 @@ tests/snapshots/console has a real log of each kind, and a script that makes the
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from zsfuzz.stackframes import telling_function
 
@@ -60,7 +61,11 @@ _NOT_EMPTY = "zsmalloc: pool is not empty"
 # What a WARNING says in the line after it.
 _WARNED = (
     _rule("refcount", r"^refcount_t: (?P<what>.*)", "refcount: {what} in {func}"),
-    _rule("list corruption", r"^list_(?:add|del) (?:corruption|double add)", "list corruption in {func}"),
+    _rule(
+        "list corruption",
+        r"^list_(?:add|del) (?:corruption|double add)",
+        "list corruption in {func}",
+    ),
     _rule("debug objects", r"^ODEBUG: (?P<what>[a-z ]+)", "debug objects: {what} in {func}"),
 )
 
@@ -77,7 +82,11 @@ RULES = (
     _rule("kasan", r"BUG: KASAN: (?P<what>[\w-]+)", "KASAN: {what} in {func}"),
     _rule("kasan", r"KASAN: (?P<what>[\w-]+) in range", "KASAN: {what} in {func}"),
     _rule("ubsan", r"UBSAN: (?P<what>[\w-]+) in ", "UBSAN: {what} in {func}"),
-    _rule("list corruption", r"\blist_(?:add|del) (?:corruption|double add)", "list corruption in {func}"),
+    _rule(
+        "list corruption",
+        r"\blist_(?:add|del) (?:corruption|double add)",
+        "list corruption in {func}",
+    ),
     _rule("refcount", r"refcount_t: (?P<what>.*)", "refcount: {what} in {func}"),
     _rule("lockdep", rf"WARNING: (?P<what>{_LOCKDEP})", "lockdep: {what} in {func}"),
     _rule("lockdep", r"WARNING: .* (?P<what>still has locks held)", "lockdep: task {what}"),
@@ -201,9 +210,7 @@ def _splat(rule: Rule, match: re.Match[str], lines: list[str], complete: bool) -
     return Splat(rule.kind, title, tuple(lines), truncated, function)
 
 
-def _better(
-    rule: Rule, match: re.Match[str], lines: list[str]
-) -> tuple[Rule, re.Match[str]]:
+def _better(rule: Rule, match: re.Match[str], lines: list[str]) -> tuple[Rule, re.Match[str]]:
     for line in lines[1:_BETTER_WITHIN]:
         for other in rule.better:
             found = other.pattern.search(line)
@@ -215,7 +222,7 @@ def _better(
 def last_words(console: str) -> str:
     """Say what the agent gave as its reason to end the guest, or ""."""
     lines = [strip_prefix(line) for line in console.split("\n")]
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         match = _LAST_WORDS.match(line)
         if match and _POWER_DOWN.match(after):
             return match["what"]

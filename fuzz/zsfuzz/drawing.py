@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Draw a zspage as text: its pages, the slots in them, what is in each, and where sides differ.
 
-A slot that goes on in the next page ends in ">" and an open edge, and begins there so.  Slots that are free
-and equal on both sides are drawn as one where several follow each other.
+A slot that goes on in the next page ends in ">" and an open edge, and begins there so.  Slots that
+are free and equal on both sides are drawn as one where several follow each other.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def caption(view: ZspageView) -> str:
 
 
 def _states(page: Page) -> str:
-    if page.model == page.kernel:
-        return "" if page.model in (None, "0") else f": memcg_data {page.model}"
-    return f": memcg_data differs: model {page.model or 'unknown'}, kernel {page.kernel or 'unknown'}"
+    known = page.model or page.kernel
+    if page.model and page.kernel and page.model != page.kernel:
+        return f": memcg_data differs: model {page.model}, kernel {page.kernel}"
+    return "" if known in (None, "0") else f": memcg_data {known}"
 
 
 def _groups(cells: tuple[Cell, ...]) -> Iterator[list[Cell]]:

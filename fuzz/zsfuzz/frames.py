@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where in the source the frames of a kernel's stack are, by the DWARF of the kernel they are of."""
+"""Where in the source the frames of a kernel's stack are, by the DWARF of that kernel."""
 
 from __future__ import annotations
 

@@ -76,16 +76,13 @@ def picture_of(view: ZspageView) -> Picture:
             rectangles += _strip(page, side, y, view.shape.page_size)
             y += STRIP + 4
     width = LEFT + PAGE_WIDTH + OVERHANG + 2
-    return Picture(
-        width, y + 4, caption(view), tuple(labels), tuple(frames), tuple(rectangles)
-    )
+    return Picture(width, y + 4, caption(view), tuple(labels), tuple(frames), tuple(rectangles))
 
 
 def _heading(page: Page) -> str:
-    if page.model == page.kernel:
-        return f"page {page.number}, memcg_data {page.model or 'unknown'}"
-    model, kernel = page.model or "unknown", page.kernel or "unknown"
-    return f"page {page.number}, memcg_data differs: model {model}, kernel {kernel}"
+    if page.model and page.kernel and page.model != page.kernel:
+        return f"page {page.number}, memcg_data differs: model {page.model}, kernel {page.kernel}"
+    return f"page {page.number}, memcg_data {page.model or page.kernel or 'unknown'}"
 
 
 def _strip(page: Page, side: str, y: float, page_size: int) -> Iterator[Rectangle]:

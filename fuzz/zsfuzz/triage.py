@@ -11,6 +11,7 @@ from zsfuzz.finding import Finding
 from zsfuzz.findings import FindingStore
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import OP_SIZE, Program
+from zsfuzz.reach import reached_in
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.workerconfig import WorkerConfig
@@ -61,6 +62,7 @@ class Triage:
             console=trouble.console,
             flavours=(self._config.flavour,),
             reproduced=(hits, REPLAYS),
+            reached=reached_in(self._runner.target, Path(self._config.layout), trouble),
         )
 
     def close(self) -> None:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
 
+from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -32,21 +33,22 @@ class Symbols:
 
     def function(self, name: str) -> str | None:
         """Find where a function is defined."""
-        kernel = self._open()
-        return kernel.function(name) if kernel else None
+        return self._ask(lambda kernel: kernel.function(name))
 
     def frame(self, name: str, offset: int) -> str | None:
         """Find the line of the instruction at NAME+OFFSET, offset in bytes."""
-        kernel = self._open()
-        return kernel.frame(name, offset) if kernel else None
+        return self._ask(lambda kernel: kernel.frame(name, offset))
 
-    def _open(self) -> _Kernel | None:
-        if self._kernel is None and not self._broken:
-            try:
-                self._kernel = _Kernel(self._path)
-            except LayoutError:
-                self._broken = True  # a report without lines is better than none
-        return self._kernel
+    def _ask(self, question: Callable[[_Kernel], str | None]) -> str | None:
+        # A report without lines is better than none.
+        if self._broken:
+            return None
+        try:
+            self._kernel = self._kernel or _Kernel(self._path)
+            return question(self._kernel)
+        except (LayoutError, DWARFError, ELFError, ELFParseError, OSError):
+            self._broken = True
+            return None
 
 
 class _Kernel:

@@ -173,7 +173,9 @@ def main() -> None:
     names = sys.argv[1:] or list(CASES)
     for name in names:
         if CASES[name].fills_host and not os.environ.get(INSIDE):
-            command = f"mount -t tmpfs -o size=140m none {SHM} && exec {sys.executable} {__file__} {name}"
+            command = (
+                f"mount -t tmpfs -o size=140m none {SHM} && exec {sys.executable} {__file__} {name}"
+            )
             subprocess.run(
                 ["unshare", "--mount", "sh", "-c", command],
                 env={**os.environ, INSIDE: "1"}, check=True,

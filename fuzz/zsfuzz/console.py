@@ -112,7 +112,11 @@ RULES = (
     _rule("fault", r"^RIP: [0-9a-f]+:", "fault in {func}", better=_FAULTED),
     _rule("fault", r"Kernel mode signal 8$", "division error in {func}"),
     _rule(HOST, r"Bus error - the host", "the host has no memory left for the guest"),
-    _rule("out of memory", r"invoked oom-killer", "out of memory in {func}"),
+    _rule(
+        "out of memory",
+        r"Kernel panic - not syncing: (?:System is deadlocked on memory|Out of memory)",
+        "out of memory in {func}",
+    ),
     _rule("kmemleak", r"kmemleak: \d+ new suspected memory leaks", "memory leak", True),
     _rule("kmemleak", r"unreferenced object 0x", "memory leak in {func}"),
     _rule("leftover", r"Class-\d+ fullness group \d+ is not empty", _NOT_EMPTY, True),
@@ -125,7 +129,7 @@ _BETTER_WITHIN = 24  # lines: User Mode Linux prints its registers first
 _PREFIX = re.compile(r"^(?:<\d+>)?(?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?)?")
 _NUMBERS = re.compile(r"\s*(?:at addr|\b0x|\d).*|\s*:.*of\s*$")
 _END = re.compile(r"---\[ end ")
-_BEGIN = re.compile(r"-\[ cut here \]-")
+_BEGIN = re.compile(r"-\[ cut here \]-|^INFO: task ")
 _RULER = re.compile(r"^={20,}$")
 _DETAILS = re.compile(r"unreferenced object 0x")
 _LAST_WORDS = re.compile(r"^zsfuzz-agent: (?P<what>[^:]+: [A-Za-z ]+)")

@@ -27,7 +27,7 @@ _DULL = re.compile(
     r"|segv|bad_segv|fatal_sigsegv|sig_handler|hard_handler|relay_signal|block_signals"
     r"|kmem_cache_alloc|_*kmalloc|kmemleak|_*alloc_(?:frozen_)?pages|slab_post|stack_trace"
     r"|_*kfree|kmem_cache_free|_*free_(?:pages|frozen|unref)|put_page|unmap_|_*free_pages_prepare"
-    r"|alloc_from_new_slab|get_page_from_freelist|out_of_memory|oom_|finish_task_switch"
+    r"|alloc_from_new_slab|get_page_from_freelist|out_of_memory|oom_|finish_task_switch|__switch_to"
     r"|um_[gs]et_signals|_printk|_*sanitizer_cov_|write_comp_data|copy_chunk_|do_op_one_page|generic_write"
     r"|debug_(?:print_object|object|check_no_obj)|_*debug_"
 )

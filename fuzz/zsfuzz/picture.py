@@ -58,6 +58,9 @@ class Picture:
     labels: tuple[Label, ...]
     frames: tuple[float, ...]  # y of each strip
     rectangles: tuple[Rectangle, ...]
+    left: float = LEFT
+    page_width: float = PAGE_WIDTH
+    strip: float = STRIP
 
 
 def picture_of(view: ZspageView) -> Picture:

@@ -56,7 +56,7 @@ class Case:
 
 
 MANY = "".join(f"o{n} = malloc(p0, size=4000, owner=c1)\n" for n in range(256))
-SPAN = "".join(f"o{n} = malloc(p0, size=2712, owner=c{n + 1})\n" for n in range(3))
+TWO = "".join(f"o{n} = malloc(p0, size=2712, owner=c{n + 1})\n" for n in range(2))
 CASES = {
     "warn": Case("plain", 1),
     "warn-with-text": Case("plain", 2),
@@ -102,10 +102,10 @@ CASES = {
     "hung-task-on-mutex": Case("plain", 39, variants=("watchdogs",)),
     "host-memory": Case("plain", program=MANY, fills_host=True),
     "migration-loses-array": Case(
-        "plain", program=SPAN + "migrate(o1, page=1)\nfree(o1)", planted="migration-loses-array"
+        "plain", program=TWO + "migrate(o1, page=1)\nfree(o1)", planted="migration-loses-array"
     ),
     "migration-keeps-old-array": Case(
-        "plain", program=SPAN + "migrate(o1, page=1)", planted="migration-keeps-old-array"
+        "plain", program=TWO + "migrate(o1, page=1)", planted="migration-keeps-old-array"
     ),
 }
 

@@ -36,7 +36,7 @@ class Rectangle:
     @property
     def middle(self) -> float:
         """Give the place of the label."""
-        return self.x + self.width / 2
+        return round(self.x + self.width / 2, 2)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def picture_of(view: ZspageView) -> Picture:
         for side in ("model", "kernel") if page.differs else (equal,):
             labels.append(Label(y + STRIP / 2 + 5, side))
             frames.append(y)
-            rectangles += _strip(page, side, y, view.shape.page_size)
+            rectangles += _strip(page, side, y, view)
             y += STRIP + 4
     width = LEFT + PAGE_WIDTH + OVERHANG + 2
     return Picture(width, y + 4, caption(view), tuple(labels), tuple(frames), tuple(rectangles))
@@ -88,9 +88,10 @@ def _heading(page: Page) -> str:
     return f"page {page.number}, memcg_data {page.model or page.kernel or 'unknown'}"
 
 
-def _strip(page: Page, side: str, y: float, page_size: int) -> Iterator[Rectangle]:
+def _strip(page: Page, side: str, y: float, view: ZspageView) -> Iterator[Rectangle]:
+    page_size = view.shape.page_size
     for cell in page.cells:
-        mark = cell.kernel if side == "kernel" else cell.model
+        mark = _mark(cell, side)
         begin = LEFT + cell.start / page_size * PAGE_WIDTH - OVERHANG * cell.continued
         end = LEFT + cell.end / page_size * PAGE_WIDTH + OVERHANG * cell.continues
         yield Rectangle(
@@ -99,9 +100,22 @@ def _strip(page: Page, side: str, y: float, page_size: int) -> Iterator[Rectangl
             round(end - begin, 2),
             _label(cell, mark, end - begin),
             f"slot {cell.index}, bytes {cell.start} to {cell.end}: {mark_text(mark)}",
-            _colour(mark),
+            _colour(mark if mark and mark.owner else _head(view, cell, side)),
             cell.differs,
         )
+
+
+def _mark(cell: Cell, side: str) -> Mark | None:
+    return cell.kernel if side == "kernel" else cell.model
+
+
+def _head(view: ZspageView, cell: Cell, side: str) -> Mark | None:
+    # Where a design has one entry for an object in two pages, it is with its first part.
+    for page in view.pages:
+        for other in page.cells:
+            if other.index == cell.index:
+                return _mark(other, side)
+    return None
 
 
 def _label(cell: Cell, mark: Mark | None, width: float) -> str:

@@ -11,6 +11,7 @@ from zsfuzz.coverage import CoverageMap
 from zsfuzz.frames import places_of
 from zsfuzz.reach import reached_by
 from zsfuzz.text import parse_program
+from zsmodel.rules import RULES
 from zstools.symbols import Symbols
 
 PROGRAM = parse_program("""\
@@ -32,6 +33,13 @@ def test_a_function_is_found_where_it_is_defined() -> None:
     # obj_free() has a symbol, lookup_size_class() is inlined, page_counter_charge() is elsewhere.
     for name in ("obj_free", "lookup_size_class", "page_counter_charge"):
         assert name in line_of(symbols.function(name))
+
+
+def test_every_function_that_a_rule_names_is_in_the_kernel() -> None:
+    symbols = Symbols(built("zspage", "plain").linux)
+    rules = (rule for operation in RULES.values() for rule in operation.values())
+    names = {name for rule in rules for name in rule.kernel.split(", ")} - {"none"}
+    assert {name for name in names if symbols.function(name) is None} == set()
 
 
 def test_an_instruction_of_an_inlined_function_belongs_to_the_line_that_calls_it() -> None:

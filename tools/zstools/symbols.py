@@ -16,8 +16,9 @@ from zstools.dwarf import Die, Unit, name_of, number, open_elf
 from zstools.errors import LayoutError
 from zstools.lines import LineTable
 
-# A function that lives here is found even if the compiler has inlined it everywhere.
-_HOME = "zs_malloc"
+# What lives in the file of one of these is found even if the compiler has inlined it everywhere:
+# mm/zsmalloc.c, mm/memcontrol.c, mm/zswap.c, mm/compaction.c.
+_HOMES = ("zs_malloc", "memcg_page_state", "zswap_store", "kcompactd_run")
 
 
 class Symbols:
@@ -73,11 +74,15 @@ class _Kernel:
         return f"{place[0]}:{place[1]}" if place else None
 
     def function(self, name: str) -> str | None:
-        home = self._unit(self._symbols.get(_HOME, 0))
-        line = _declared(self._dwarf, home[0], name) if home else 0
-        if home and line:
-            return f"{_source(home[0])}:{line}"
-        return self.frame(name, 0)
+        if name in self._symbols:
+            here = [self._unit(self._symbols[name])]
+        else:
+            here = [self._unit(self._symbols.get(home, 0)) for home in _HOMES]
+        for unit in here:
+            line = _declared(self._dwarf, unit[0], name) if unit else 0
+            if unit and line:
+                return f"{_source(unit[0])}:{line}"
+        return None
 
     def _unit(self, address: int) -> tuple[Unit, LineTable] | None:
         offset = self._aranges.cu_offset_at_addr(address) if self._aranges else None

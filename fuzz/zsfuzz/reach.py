@@ -7,22 +7,22 @@ What frees everything at a program's end is not counted by the module.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.finding import Finding
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.target import Target
 from zsfuzz.program import OP_SIZE
-from zsfuzz.runner import Trouble
 
 
-def reached_in(target: Target, layout: Path, trouble: Trouble) -> tuple[str, ...]:
-    """Name what the step that differs reaches; () if none does, or the target has no coverage."""
-    step = trouble.divergence.step if trouble.divergence else None
-    if step is None or not isinstance(target, Machine):
-        return ()
-    return reached_by(target, layout, trouble.wire, step)
+def with_reach(finding: Finding, target: Target, layout: Path) -> Finding:
+    """Add what the step that differs reaches; nothing if none does, or there is no coverage."""
+    if finding.step is None or finding.divergence is None or not isinstance(target, Machine):
+        return finding
+    return replace(finding, reached=reached_by(target, layout, finding.program.wire, finding.step))
 
 
 def reached_by(machine: Machine, layout: Path, wire: bytes, step: int) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Make the console logs beside this folder again, from real kernels with a fault put in.
 
-    python tests/snapshots/console/provoke/provoke.py [NAME...]
+    python tests/snapshots/console/provoke/provoke.py [--heads] [NAME...]
 
 Each log keeps what the guest's console said from the module's loading on.  Titles in the heads are
-those that the present code gives: read the difference in git before it is committed.
+those that the present code gives: read the difference in git before it is committed.  --heads
+boots nothing, and writes the heads of the logs that there are again.
 """
 
 from __future__ import annotations
@@ -152,9 +153,8 @@ def fill_shm() -> None:
             filler.write(bytes(65536))
 
 
-def log_of(case: Case) -> str:
+def log_of(case: Case, console: str) -> str:
     """Write a log with its head: what it must be taken for, and how it was made."""
-    console = console_of(case)
     console = console[console.find(BEGIN) :].replace("\r", "")
     splat = next(iter(find_splats(console)), None)
     head = [f"TITLE: {splat.title if splat else ''}", f"KIND: {splat.kind if splat else ''}"]
@@ -170,8 +170,13 @@ def log_of(case: Case) -> str:
 
 def main() -> None:
     """Make the logs that are named, or all."""
-    names = sys.argv[1:] or list(CASES)
+    again = "--heads" in sys.argv
+    names = [name for name in sys.argv[1:] if name != "--heads"] or list(CASES)
     for name in names:
+        path = LOGS / f"{name}.log"
+        if again:
+            path.write_text(log_of(CASES[name], path.read_text()))
+            continue
         if CASES[name].fills_host and not os.environ.get(INSIDE):
             command = (
                 f"mount -t tmpfs -o size=140m none {SHM} && exec {sys.executable} {__file__} {name}"
@@ -181,8 +186,8 @@ def main() -> None:
                 env={**os.environ, INSIDE: "1"}, check=True,
             )  # fmt: skip
             continue
-        text = log_of(CASES[name])
-        (LOGS / f"{name}.log").write_text(text)
+        text = log_of(CASES[name], console_of(CASES[name]))
+        path.write_text(text)
         sys.stdout.write(f"{name}: {text.partition(chr(10))[0]}\n")
         sys.stdout.flush()
 

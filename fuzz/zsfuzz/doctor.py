@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zsfuzz.boot import boot
 from zsfuzz.coverage import CoverageMap
+from zsfuzz.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.planted import planted_patch
@@ -84,7 +85,8 @@ def coverage_lights_up(kernel: Kernel, machine: Machine) -> Check:
         machine.run(parse_program(EXERCISE).wire)
     except (KernelSplat, GuestHang, GuestLost) as error:
         machine.restart()
-        detail = f"not checked: the kernel fails on it ({error.reason}), as a run will report"
+        title = demise_of(error)[1]
+        detail = f"not checked: the kernel fails on it ({title}), as a run will report"
         return Check(name, True, detail, "")
     busy = facts.functions(machine.hits())
     wanted = {"zs_malloc", "zs_free", "zs_obj_write"}

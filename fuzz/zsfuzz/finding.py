@@ -35,6 +35,7 @@ class Finding:
     reproduced: tuple[int, int] | None = None  # times, of tries
     minimised: tuple[int, int] | None = None  # from operations, in runs
     not_compared: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()  # functions of mm/zsmalloc.c that the step reaches, by coverage
 
     @property
     def id(self) -> str:

@@ -14,15 +14,20 @@ from secrets import token_hex
 from typing import Any
 
 from zsfuzz import corpusfile
+from zsfuzz.account import account_of
 from zsfuzz.atomic import TEMPORARY, replace_file, sync_directory, write_synced
 from zsfuzz.errors import OutputBusy, OutputLost
 from zsfuzz.finding import Finding, finding_id
+from zsfuzz.frames import places_of
+from zsfuzz.htmlreport import render_html
+from zsfuzz.jsonreport import render_json
 from zsfuzz.outcome import Outcome
-from zsfuzz.report import render
+from zsfuzz.report import render_account
 from zsfuzz.text import format_program
 
 LOCK_NAME = ".lock"
 SUMMARY = "finding.json"
+PROGRAM = "program.msgpack"
 SIGHTINGS = "seen-"
 
 
@@ -144,10 +149,13 @@ def _files(finding: Finding, path: Path) -> dict[str, bytes]:
     note = f"{finding.outcome.value}: {finding.title}"
     design = str(finding.kernel.get("design", ""))
     entry = corpusfile.Entry(finding.program, note, design, {"seed": finding.seed})
+    account = account_of(finding, path / PROGRAM, places_of(finding.kernel))
     return {
-        "program.msgpack": corpusfile.pack(entry),
+        PROGRAM: corpusfile.pack(entry),
         "program.txt": format_program(finding.program).encode(),
-        "report.txt": render(finding, path / "program.msgpack").encode(),
+        "report.txt": render_account(account).encode(),
+        "report.html": render_html(account).encode(),
+        "report.json": render_json(account).encode(),
         "console.log": finding.console.encode(errors="replace"),
         "kernel.json": _json(dict(finding.kernel)),
         SUMMARY: _json(summary(finding)),

@@ -17,6 +17,15 @@ PADDING_TITLE = "padding between records differs"
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Keep the bytes of both answers, for who wants to see more than where they differ."""
+
+    facts: Kernel
+    kernel: bytes
+    model: bytes
+
+
+@dataclass(frozen=True)
 class Divergence:
     """Describe how two answers to a program differ; `first` is None if only `stopped` tells."""
 
@@ -26,6 +35,7 @@ class Divergence:
     more: int = 0  # differences beyond `others`
     stopped: str = ""  # why decoding the kernel's bytes ended early, or ""
     answers: tuple[str, str] | None = None  # `ret` of the step: model's, kernel's
+    sides: Sides | None = None
 
     @property
     def step(self) -> int | None:
@@ -57,6 +67,7 @@ def compare(
         max(0, len(others) - MAX_OTHERS),
         kernel.stopped,
         _answers(first, kernel, model),
+        Sides(facts, kernel_bytes, model_bytes),
     )
 
 

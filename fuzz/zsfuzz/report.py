@@ -1,184 +1,138 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write a finding for people: what, where, how to see it again, the program, the evidence."""
+"""Write a finding for people, as text: what, where, how to see it again, the program, the evidence.
+
+The same as a page and for programs: htmlreport.py, jsonreport.py.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from zsfuzz.console import find_splats
+from zsfuzz.account import Account, Compared, Complaint, Function, Stated, Step, account_of
+from zsfuzz.drawing import draw
 from zsfuzz.finding import Finding
-from zsfuzz.oracle import Divergence
-from zsfuzz.outcome import Outcome
-from zsfuzz.text import format_op
-from zsfuzz.titles import Difference
-from zsfuzz.values import show
-from zsmodel.rules import rule_for
+from zsfuzz.frames import places_of
 
-WHOLE_PROGRAM = 96  # operations; of longer ones only the surroundings of the step are shown
-BEFORE, AFTER = 48, 8  # operations around the step
 SPLAT_LINES = 60
 ANSWER_COLUMN = 44
-# What no answer has in it, since it is not the same from run to run.
-NEVER_COMPARED = ("handles, page frames and nodes", "memory.current")
+FRAME_COLUMN = 60
 
 
 def render(finding: Finding, program_file: Path) -> str:
     """Write the report; `program_file` is where the program can be replayed from."""
+    return render_account(account_of(finding, program_file, places_of(finding.kernel)))
+
+
+def render_account(account: Account) -> str:
+    """Write the report from what it is to tell."""
     blocks = [
-        [f"{finding.outcome.value}: {finding.title}", *_facts(finding, program_file)],
-        list(_program_lines(finding)),
-        list(_evidence(finding)),
+        [f"{account.outcome}: {account.title}", *_facts(account)],
+        list(_program_lines(account)),
+        list(_difference(account)),
+        list(_drawing(account)),
+        list(_evidence(account)),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-# ---- where, and how to see it again --------------------------------------------------------
-
-
-def _facts(finding: Finding, program_file: Path) -> Iterator[str]:
-    parts = [_where(finding) + _minimised(finding)]
-    if finding.reproduced:
-        parts.append("reproduced {}/{}".format(*finding.reproduced))
-    if finding.flavours:
-        parts.append(f"shows on {_flavours(finding)}")
-    parts.append("fault: undecided")
-    yield "  " + ", ".join(parts)
-    variants = "".join(f"--variant {name} " for name in finding.kernel.get("variants", ()))
-    yield f"  replay: zsfuzz replay {variants}{program_file}"
-    yield "  " + _kernel(finding)
-
-
-def _where(finding: Finding) -> str:
-    steps = len(finding.program)
-    if finding.step is not None:
-        return f"step {finding.step} of {steps}"
-    if finding.outcome is Outcome.DIVERGENCE:
-        return f"after all {steps} steps"
-    return f"in a program of {steps} steps"
-
-
-def _minimised(finding: Finding) -> str:
-    if finding.minimised is None:
-        return " (not minimised)"
-    return " (minimised from {} in {} runs)".format(*finding.minimised)
-
-
-def _flavours(finding: Finding) -> str:
-    silent = f", not on {' or '.join(finding.silent_on)}" if finding.silent_on else ""
-    return " and ".join(finding.flavours) + silent
-
-
-def _kernel(finding: Finding) -> str:
-    facts = {key: finding.kernel.get(key, "unknown") for key in ("version", "design", "guest")}
-    config = str(finding.kernel.get("config", "unknown"))[:12]
-    protocol = finding.kernel.get("protocol", "unknown")
-    kernel = "kernel {version}, design {design} ({guest})".format(**facts)
-    return f"{kernel}, config {config}, module protocol {protocol}, seed {finding.seed:#x}"
+def _facts(account: Account) -> Iterator[str]:
+    yield f"  {', '.join(account.where)}"
+    yield f"  replay: {account.replay}"
+    yield f"  {account.kernel}"
 
 
 # ---- the program ---------------------------------------------------------------------------
 
 
-def _program_lines(finding: Finding) -> Iterator[str]:
-    first, last = _shown(finding)
-    total = len(finding.program)
-    if first:
-        yield f"    ({first} operations before: see program.txt)"
-    for number, op in enumerate(finding.program.canonical().ops[first:last], first + 1):
-        yield _program_line(finding, format_op(op), number)
-    if last < total:
-        yield f"    ({total - last} operations after: see program.txt)"
-    if finding.outcome is Outcome.DIVERGENCE and finding.step is None:
-        yield "  > " + _aftermath(finding.divergence)
+def _program_lines(account: Account) -> Iterator[str]:
+    if account.hidden_before:
+        yield f"    ({account.hidden_before} operations before: see program.txt)"
+    yield from map(_program_line, account.program)
+    if account.hidden_after:
+        yield f"    ({account.hidden_after} operations after: see program.txt)"
+    if account.aftermath:
+        yield f"  > {account.aftermath}"
 
 
-def _shown(finding: Finding) -> tuple[int, int]:
-    total = len(finding.program)
-    if total <= WHOLE_PROGRAM:
-        return 0, total
-    step = finding.step or total
-    return max(0, step - BEFORE), min(total, step + AFTER)
-
-
-def _program_line(finding: Finding, text: str, number: int) -> str:
-    if number != finding.step:
-        return f"    {text}"
-    answers = finding.divergence.answers if finding.divergence else None
-    if answers is None:
-        return f"  > {text}"
-    return f"  > {text:<{ANSWER_COLUMN}}  model: {answers[0]}, kernel: {answers[1]}"
-
-
-def _aftermath(divergence: Divergence | None) -> str:
-    first = divergence.first if divergence else None
-    if first and first.subject != "end":
-        return "(snapshot, with everything still in place)"
-    return "(end, after everything was freed)" if first or not divergence else "(end)"
+def _program_line(step: Step) -> str:
+    if not step.differs:
+        return f"    {step.text}"
+    if step.answers is None:
+        return f"  > {step.text}"
+    model, kernel = step.answers
+    return f"  > {step.text:<{ANSWER_COLUMN}}  model: {model}, kernel: {kernel}"
 
 
 # ---- the evidence --------------------------------------------------------------------------
 
 
-def _evidence(finding: Finding) -> Iterator[str]:
-    if finding.divergence:
-        yield from _divergence_lines(finding.divergence)
-    if finding.detail:
-        yield f"  seen: {finding.detail}"
-    if finding.divergence or finding.not_compared:
-        yield f"  not compared: {'; '.join((*finding.not_compared, *NEVER_COMPARED))}"
-    yield from _console_lines(finding)
+def _difference(account: Account) -> Iterator[str]:
+    if account.first:
+        yield f"  first difference: {account.first.path}"
+        yield f"    model   {account.first.model}"
+        yield f"    kernel  {account.first.kernel}"
+    if account.rule:
+        yield from _rule_lines(account.rule)
+    if account.reached:
+        yield f"  reached by this step: {', '.join(f.name for f in account.reached)}"
 
 
-def _divergence_lines(divergence: Divergence) -> Iterator[str]:
-    first = divergence.first
-    if first:
-        yield f"  first difference: {first.path}"
-        yield f"    model   {show(first.model, first.kind)}"
-        yield f"    kernel  {show(first.kernel, first.kind)}"
-        yield f"  rule: {rule_text(first)}"
-    if divergence.stopped:
-        yield f"  truncated: {divergence.stopped}"
-    yield from _others(divergence)
+def _rule_lines(rule: Stated) -> Iterator[str]:
+    yield f"  rule: {rule.text}"
+    if rule.model:
+        yield f"    model   {rule.model}"
+    if rule.kernel:
+        yield f"    kernel  {', '.join(map(_function_text, rule.kernel))}"
 
 
-def rule_text(diff: Difference) -> str:
-    """Name the model's rule for the field that differs, and where both sides state it."""
-    operation = diff.subject if diff.op is not None else f"snap_{diff.subject}"
-    field = diff.subject if diff.name == "exists" else diff.name
-    if diff.name == "zspages":
-        operation, field = "snap_zspage", "order"
-    try:
-        rule = rule_for(operation, field)
-    except KeyError:
-        return "none is on record"
-    return f"{rule.text} ({rule.model}; kernel: {rule.kernel})"
+def _function_text(function: Function) -> str:
+    return f"{function}, not reached by this step" if function.reached is False else str(function)
 
 
-def _others(divergence: Divergence) -> Iterator[str]:
-    if not divergence.others:
+def _drawing(account: Account) -> Iterator[str]:
+    if account.zspage:
+        yield from (f"  {line}" for line in draw(account.zspage))
+
+
+def _evidence(account: Account) -> Iterator[str]:
+    if account.truncated:
+        yield f"  truncated: {account.truncated}"
+    if account.first:
+        yield from _others(account)
+    if account.seen:
+        yield f"  seen: {account.seen}"
+    if account.not_compared:
+        yield f"  not compared: {'; '.join(account.not_compared)}"
+    if account.complaint:
+        yield from _console_lines(account.complaint)
+    else:
+        quiet = "no complaint from the kernel" if account.console else "nothing was captured"
+        yield f"  console: {quiet}"
+
+
+def _others(account: Account) -> Iterator[str]:
+    if not account.others:
         yield "  also different: nothing"
         return
     yield "  also different:"
-    for other in divergence.others:
+    for other in account.others:
         yield f"    {_one_line(other)}"
-    if divergence.more:
-        yield f"    and {divergence.more} more"
+    if account.more:
+        yield f"    and {account.more} more"
 
 
-def _one_line(diff: Difference) -> str:
-    sides = f"model {show(diff.model, diff.kind)}, kernel {show(diff.kernel, diff.kind)}"
-    return f"{diff.path}: {sides}"
+def _one_line(compared: Compared) -> str:
+    return f"{compared.path}: model {compared.model}, kernel {compared.kernel}"
 
 
-def _console_lines(finding: Finding) -> Iterator[str]:
-    splat = finding.splat or next(iter(find_splats(finding.console)), None)
-    if splat is None:
-        quiet = "no complaint from the kernel" if finding.console else "nothing was captured"
-        yield f"  console: {quiet}"
-        return
-    yield f"  console: {splat.title}"
-    if splat.truncated:
-        yield f"  truncated: {splat.truncated}"
-    for line in splat.lines[:SPLAT_LINES]:
-        yield f"    {line}".rstrip()
-    if len(splat.lines) > SPLAT_LINES:
-        yield f"    ({len(splat.lines) - SPLAT_LINES} more lines: see console.log)"
+def _console_lines(complaint: Complaint) -> Iterator[str]:
+    yield f"  console: {complaint.title}"
+    if complaint.truncated:
+        yield f"  truncated: {complaint.truncated}"
+    if complaint.culprit and complaint.culprit.place:
+        yield f"  where: {complaint.culprit}"
+    places = {frame.line: frame.place for frame in complaint.frames if frame.place}
+    for number, line in enumerate(complaint.lines[:SPLAT_LINES]):
+        place = places.get(number, "")
+        yield f"    {line:<{FRAME_COLUMN}}  {place}".rstrip() if place else f"    {line}".rstrip()
+    if len(complaint.lines) > SPLAT_LINES:
+        yield f"    ({len(complaint.lines) - SPLAT_LINES} more lines: see console.log)"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zsfuzz.console import Splat, find_splats
+from zsfuzz.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import Lockstep
@@ -61,15 +62,7 @@ class Runner:
         return trouble
 
     def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
-        splat = next(iter(find_splats(error.console)), None)
-        if splat is not None:
-            title, outcome = splat.title, Outcome.KERNEL_SPLAT
-        elif isinstance(error, KernelSplat):
-            title, outcome = "kernel tainted itself without a message", Outcome.KERNEL_SPLAT
-        elif isinstance(error, GuestHang):
-            title, outcome = "guest does not answer", Outcome.GUEST_HANG
-        else:
-            title, outcome = "guest went away", Outcome.GUEST_LOST
+        outcome, title, splat = demise_of(error)
         return Trouble(outcome, title, wire, error.reason, splat=splat, console=error.console)
 
     def audit(self) -> Trouble | None:

@@ -11,6 +11,7 @@ from zsfuzz.finding import Finding
 from zsfuzz.findings import FindingStore
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import OP_SIZE, Program
+from zsfuzz.reach import with_reach
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.workerconfig import WorkerConfig
@@ -37,7 +38,8 @@ class Triage:
                 return
         hits = self._runner.reproduce(trouble, REPLAYS) if trouble.wire else 0
         trouble = self._cut(trouble) if hits else replace(trouble, outcome=Outcome.FLAKY)
-        self._store.save(self._finding(trouble, hits))
+        finding = self._finding(trouble, hits)
+        self._store.save(with_reach(finding, self._runner.target, Path(self._config.layout)))
 
     def _cut(self, trouble: Trouble) -> Trouble:
         """Drop what follows the step that differs, if the finding stays the same without it."""

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The exact text of reports: they are what people see of a finding."""
 
+import json
 import re
 from pathlib import Path
 
+import pytest
+
+from zsfuzz.account import account_of, rule_of
 from zsfuzz.console import find_splats
 from zsfuzz.finding import Finding, divergence_finding, splat_finding
+from zsfuzz.frames import NoPlaces
+from zsfuzz.htmlreport import render_html
+from zsfuzz.jsonreport import render_json
 from zsfuzz.oracle import compare
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.report import render, rule_text
+from zsfuzz.report import render, render_account
 from zsfuzz.text import parse_program
 from zsmodel import Kernel, Model
 from zsmodel.zspage import Zspage
@@ -35,9 +42,37 @@ PROGRAM = parse_program(
 )
 
 
-def answers(program, monkeypatch):
+SPAN = parse_program(
+    """
+    o0 = malloc(p0, size=2712, owner=c1)
+    o1 = malloc(p0, size=2712, owner=c2)
+    o2 = malloc(p0, size=2712, owner=c3)
+    free(o1)
+    """
+)
+SMALL = Program(
+    (
+        *parse_program("".join(f"o{n} = malloc(p0, size=40, owner=c1)\n" for n in range(99))),
+        *parse_program("free(o50)"),
+    )
+)
+
+
+class Lines:
+    """Source places as a built kernel has them."""
+
+    def function(self, name):
+        return {"zs_obj_write": "mm/zsmalloc.c:1331", "zs_malloc": "mm/zsmalloc.c:1487"}.get(
+            name, ""
+        )
+
+    def frame(self, name, offset):
+        return f"mm/zsmalloc.c:{offset}" if name == "zs_malloc" else ""
+
+
+def answers(program, monkeypatch, kernel=KERNEL):
     """The kernel's answer, with a slot that free does not clear, and the model's."""
-    expected = Model(KERNEL).run(program.wire)
+    expected = Model(kernel).run(program.wire)
     original = Zspage.obj_free
 
     def keep_owner(zspage, index):
@@ -47,12 +82,12 @@ def answers(program, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Zspage, "obj_free", keep_owner)
-        return Model(KERNEL).run(program.wire), expected
+        return Model(kernel).run(program.wire), expected
 
 
-def diverging(program, monkeypatch, **more):
-    kernel, model = answers(program, monkeypatch)
-    divergence = compare(program, kernel, model, KERNEL)
+def diverging(program, monkeypatch, facts=KERNEL, **more):
+    kernel, model = answers(program, monkeypatch, facts)
+    divergence = compare(program, kernel, model, facts)
     return divergence_finding(program, divergence, kernel=MANIFEST, seed=0x51, **more)
 
 
@@ -73,6 +108,84 @@ def test_a_snapshot_that_differs(monkeypatch, snapshot):
     program = Program(PROGRAM.ops[:3])
     finding = diverging(program, monkeypatch, flavours=("plain",), silent_on=("kasan",))
     snapshot(HERE / "reports" / "snapshot.txt", render(finding, FILE))
+
+
+@pytest.mark.parametrize("design", ["zspage", "zpdesc"])
+def test_an_object_in_two_pages_is_drawn_across_the_edge(design, monkeypatch, snapshot):
+    finding = diverging(SPAN, monkeypatch, Kernel(design))
+    snapshot(HERE / "reports" / f"span-{design}.txt", render(finding, FILE))
+
+
+def test_of_many_slots_those_that_differ_are_drawn(monkeypatch, snapshot):
+    finding = diverging(SMALL, monkeypatch)
+    snapshot(HERE / "reports" / "many-slots.txt", render(finding, FILE))
+
+
+def test_a_page_whose_memcg_data_differs(snapshot):
+    facts = Kernel("zpdesc")
+    model = Model(facts).run(SPAN.wire)
+    at = model.rindex(bytes([9, 9]))
+    kernel = model[:at] + bytes([9, 8]) + model[at + 2 :]
+    divergence = compare(SPAN, kernel, model, facts)
+    finding = divergence_finding(SPAN, divergence, kernel=MANIFEST)
+    snapshot(HERE / "reports" / "memcg-data.txt", render(finding, FILE))
+
+
+def test_a_zspage_that_one_side_does_not_have(snapshot):
+    one = parse_program("o0 = malloc(p0, size=2000, owner=c1)")
+    two = parse_program("o0 = malloc(p0, size=1000, owner=c1)")
+    kernel, model = Model(KERNEL).run(two.wire), Model(KERNEL).run(one.wire)
+    finding = divergence_finding(one, compare(one, kernel, model, KERNEL), kernel=MANIFEST)
+    snapshot(HERE / "reports" / "missing-zspage.txt", render(finding, FILE))
+
+
+def full(monkeypatch):
+    """A finding with everything that a report can tell."""
+    log = (HERE / "console" / "null-pointer.log").read_text()
+    finding = diverging(
+        Program(PROGRAM.ops[:4]),
+        monkeypatch,
+        splat=find_splats(log)[0],
+        console=log,
+        flavours=("plain",),
+        silent_on=("kasan",),
+        reproduced=(9, 10),
+        minimised=(212, 34),
+        reached=("zs_malloc", "find_get_zspage"),
+    )
+    return account_of(finding, FILE, Lines())
+
+
+def test_source_lines_and_coverage(monkeypatch, snapshot):
+    snapshot(HERE / "reports" / "full.txt", render_account(full(monkeypatch)))
+
+
+def test_the_page(monkeypatch, snapshot):
+    snapshot(HERE / "reports" / "full.html", render_html(full(monkeypatch)))
+
+
+def test_the_report_for_programs(monkeypatch, snapshot):
+    text = render_json(full(monkeypatch))
+    assert json.loads(text)["title"] == "malloc: new object has an owner already"
+    snapshot(HERE / "reports" / "full.json", text)
+
+
+def test_the_page_escapes_what_it_did_not_write(monkeypatch):
+    evil = "<script>alert(1)</script>"
+    console = f"kernel BUG at {evil}\n\x1b[31mCall Trace:\n zs_free+0x1/0x2\n"
+    finding = Finding(
+        Outcome.GUEST_LOST, evil, PROGRAM, kernel={"version": evil}, detail=evil, console=console
+    )
+    page = render_html(account_of(finding, Path(evil), NoPlaces()))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 5
+    assert "\x1b" not in page
+
+
+def test_the_page_needs_no_network(monkeypatch):
+    page = render_html(full(monkeypatch))
+    assert re.findall(r"""(?:src|href|url)\s*[=(]""", page) == []
+    assert "default-src 'none'" in page
 
 
 def test_an_answer_that_breaks_off(monkeypatch, snapshot):
@@ -133,9 +246,24 @@ def test_every_field_has_a_rule():
             changed = answer[:at] + bytes((value,)) + answer[at + 1 :]
             divergence = compare(PROGRAM, changed, answer, KERNEL)
             for diff in (divergence.first, *divergence.others) if divergence else ():
-                if diff and rule_text(diff) == "none is on record":
+                if diff and rule_of(diff) is None:
                     missing.add((diff.subject, diff.name))
     assert not missing
+
+
+# The bytes come from a kernel that may be broken in any way.
+@pytest.mark.parametrize("design", ["zspage", "zpdesc"])
+def test_whatever_the_kernel_answers_a_report_can_be_written(design):
+    facts = Kernel(design)
+    answer = Model(facts).run(PROGRAM.wire)
+    for at in range(len(answer)):
+        for value in {answer[at] ^ 1, 0xFF} - {answer[at]}:
+            changed = answer[:at] + bytes((value,)) + answer[at + 1 :]
+            divergence = compare(PROGRAM, changed, answer, facts)
+            finding = divergence_finding(PROGRAM, divergence, kernel=MANIFEST)
+            account = account_of(finding, FILE, NoPlaces())
+            assert render_account(account).startswith("divergence: ")
+            assert account.zspage is None or "<svg" in render_html(account)
 
 
 def test_a_kernel_of_another_configuration_is_named_where_the_program_is_replayed(monkeypatch):

@@ -27,6 +27,8 @@ FILES = {
     "program.msgpack",
     "program.txt",
     "report.txt",
+    "report.html",
+    "report.json",
     "console.log",
     "kernel.json",
     "finding.json",

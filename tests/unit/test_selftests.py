@@ -24,7 +24,7 @@ from zsfuzz.selftests.table import as_dict, exit_code_of, render
 
 DATA = Path(__file__).parent / "selftests"
 ZSWAP, ZRAM = DEFAULT
-SPLAT = (Path(__file__).parents[1] / "snapshots" / "console" / "warning-new-form.log").read_text()
+SPLAT = (Path(__file__).parents[1] / "snapshots" / "console" / "warn.log").read_text()
 
 
 def said(name: str) -> str:

@@ -9,6 +9,7 @@ import select
 import time
 from pathlib import Path
 
+from zsfuzz.console import find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.ring import RingPlace
@@ -48,6 +49,9 @@ class Uml(UmlProcess):
     def _explain(self, reason: str) -> str:
         lines = self.console_text().splitlines()
         said = [line for line in lines if any(word in line for word in _TELLING)] or lines[-5:]
+        splats = find_splats(self.console_text())
+        if splats:  # a kernel that does not even boot says more than its last lines
+            reason = f"{reason}: {splats[0].title}"
         return f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {self.console})"
 
     def _find_ring(self, facts: dict[str, str]) -> RingPlace:

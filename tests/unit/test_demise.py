@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest that complained, hangs or is gone has come to; the host's faults are no finding."""
+
+from pathlib import Path
+
+import pytest
+
+from zsfuzz.console import last_words
+from zsfuzz.demise import demise_of
+from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
+from zsfuzz.outcome import Outcome
+
+LOGS = Path(__file__).parents[1] / "snapshots" / "console"
+
+
+def log(name):
+    return (LOGS / f"{name}.log").read_text().partition("\n\n")[2]
+
+
+def verdict(error):
+    outcome, title, _ = demise_of(error)
+    return outcome, title
+
+
+def test_a_host_without_memory_is_a_failure_of_the_harness():
+    with pytest.raises(HarnessError, match="free some space on /dev/shm"):
+        demise_of(GuestLost("the guest killed by SIGABRT", log("host-memory")))
+
+
+def test_a_guest_that_panicked_has_the_panic_for_a_title():
+    lost = GuestLost("the guest killed by SIGABRT", log("migration-loses-array"))
+    assert verdict(lost) == (Outcome.KERNEL_SPLAT, "NULL pointer in obj_store_objcg")
+
+
+def test_a_guest_that_says_nothing_went_away():
+    lost = GuestLost("the guest exited with 0", log("silent-death"))
+    assert verdict(lost) == (Outcome.GUEST_LOST, "guest went away")
+
+
+def test_an_agent_that_ends_the_guest_says_why():
+    title = "agent gave up serving the ring: Interrupted system call"
+    assert verdict(GuestLost("exited", log("init-killed"))) == (Outcome.GUEST_LOST, title)
+
+
+def test_what_the_agent_says_while_it_goes_on_is_no_last_word():
+    assert last_words("zsfuzz-agent: no cgroups: No such device\nzsfuzz: serving\n") == ""
+
+
+def test_a_hang_and_a_taint_without_a_word():
+    hang = GuestHang("no operation was finished", log("silent-hang"))
+    assert verdict(hang) == (Outcome.GUEST_HANG, "guest does not answer")
+    splat = KernelSplat("the kernel complained", "")
+    assert verdict(splat) == (Outcome.KERNEL_SPLAT, "kernel tainted itself without a message")

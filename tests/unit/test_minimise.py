@@ -186,6 +186,28 @@ def test_objects_have_names_of_their_own_in_order(names: tuple[int, int]) -> Non
     assert [op.object for op in minimised(program, end_in_a_read).program] == [0, 1, 1]
 
 
+def swaps(program: Program) -> bool:
+    """An object is read, and a page that was written is swapped out."""
+    written = [op.object for op in program if op.op is Opcode.PAGE_WRITE]
+    out = [op.object for op in program if op.op is Opcode.PAGE_OUT]
+    return has_in_order(program, "malloc", "read") and bool(set(written) & set(out))
+
+
+def test_pages_and_objects_are_numbered_apart() -> None:
+    program = parse_program("""
+    page_write(v9, owner=c4, pattern=3)
+    o7 = malloc(p0, size=64)
+    page_out(v9)
+    read(o7)
+    """)
+    assert set(text_of(minimised(program, swaps)).splitlines()) == {
+        "page_write(v0, owner=c1)",
+        "o0 = malloc(p0, size=0)",
+        "page_out(v0)",
+        "read(o0)",
+    }
+
+
 def test_what_is_not_simpler_is_never_taken() -> None:
     rank = Rank(KERNEL)
     seen: list[tuple[object, ...]] = []
@@ -300,6 +322,7 @@ def test_a_search_raises_before_it_asks_when_it_is_to_stop() -> None:
             "read(o1)\no0 = malloc(p0, size=9)\nread(o0)",
         ),
         ("p2 = pool_create(aware=1)\no0 = malloc(p2, size=8)\ncompact(p0)", "compact(p0)"),
+        ("page_write(v1, owner=c4, pattern=0)\nread(o1)\npage_out(v1)", "read(o1)"),
         ("c7 = cgroup_create(parent=c1)\nstat(c7)\nread(o7)\nstat(c1)", "read(o7)\nstat(c1)"),
     ],
 )

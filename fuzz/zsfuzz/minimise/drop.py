@@ -7,7 +7,7 @@ from itertools import combinations
 
 from zsfuzz.minimise.rank import Ops
 from zsfuzz.minimise.search import Search
-from zsfuzz.program import USES, Op, Opcode
+from zsfuzz.minimise.things import made, things
 
 PAIRS_UP_TO = 24  # operations, in programs of which all pairs are tried
 
@@ -48,7 +48,7 @@ def drop_users(search: Search) -> None:
     """Drop what makes an object, pool or cgroup, and every use of it."""
     at = len(search.best) - 1
     while at >= 0:
-        if at < len(search.best) and search.best[at].op in _MAKERS:
+        if at < len(search.best) and made(search.best[at]):
             search.attempt(without_users(search.best, at))
         at -= 1
 
@@ -65,27 +65,14 @@ def drop_pairs(search: Search) -> None:
                 break
 
 
-# What makes something, and the field that names it.
-_MAKERS = {
-    Opcode.MALLOC: "object",
-    Opcode.POOL_CREATE: "pool",
-    Opcode.CGROUP_CREATE: "owner",
-}
-
-
 def without_users(ops: Ops, at: int) -> Ops:
-    """Leave out the operation at `at` and, until the same name is made again, what uses it."""
-    field = _MAKERS[ops[at].op]
-    name = getattr(ops[at], field)
+    """Leave out the operation at `at` and, until the same thing is made again, what uses it."""
+    thing = made(ops[at])
     kept = list(ops[:at])
     rest = iter(ops[at + 1 :])
     for op in rest:
-        if _MAKERS.get(op.op) == field and getattr(op, field) == name:
+        if made(op) == thing:
             return (*kept, op, *rest)
-        if not _uses(op, field, name):
+        if thing not in things(op).values():
             kept.append(op)
     return tuple(kept)
-
-
-def _uses(op: Op, field: str, name: int) -> bool:
-    return field in USES[op.op] and getattr(op, field) == name

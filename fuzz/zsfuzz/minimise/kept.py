@@ -5,19 +5,25 @@ from __future__ import annotations
 
 from zsfuzz.oracle import Divergence
 from zsfuzz.outcome import Outcome
-from zsfuzz.program import OP_SIZE, Opcode
+from zsfuzz.program import OP_SIZE, PAGE_OPS, Opcode
 from zsfuzz.runner import Runner, Trouble
 
-# What reads charges; and what changes the tree of cgroups, which takes long if owners are left, and
-# kills a kernel that has charged a cgroup less than nothing.
+# What reads or changes charges of cgroups, as swapped pages do, too; and what changes the tree of
+# cgroups, which takes long if owners are left, and kills a kernel that has charged a cgroup less
+# than nothing.
 NEEDS_CHARGES = (
+    *PAGE_OPS,
+    Opcode.PAGE_EXIT,
+    Opcode.WRITEBACK,
+    Opcode.SWAP_COMPACT,
+    Opcode.STAT_FILES,
     Opcode.STAT,
     Opcode.MAY_ZSWAP,
     Opcode.CGROUP_CREATE,
     Opcode.CGROUP_REMOVE,
 )
 # Where wrong charges show: operations, and records of the snapshot.
-SHOWS_CHARGES = frozenset(("stat", "may_zswap", "cgroup", "end"))
+SHOWS_CHARGES = frozenset(("stat", "stat_files", "may_zswap", "cgroup", "end"))
 PATIENCE = 8  # programs that differ in charges alone, until a boot is cheaper than comparing these
 
 

@@ -9,7 +9,8 @@ from itertools import islice
 
 from zsfuzz.minimise.rank import Ops
 from zsfuzz.minimise.search import Search
-from zsfuzz.program import USES, Op, Opcode
+from zsfuzz.minimise.things import things
+from zsfuzz.program import Op, Opcode
 
 MOST = 4000  # programs; lengths that would take more are left out
 
@@ -32,7 +33,7 @@ def try_all_shorter(search: Search) -> None:
 
 def _part(op: Op) -> Op:
     # Objects are numbered in order: operations that differ in nothing else are the same.
-    return op._replace(object=0)
+    return op._replace(object=0) if "object" in things(op) else op
 
 
 def _programs(parts: Counter[Op], length: int, last: Ops, made: int = 0) -> Iterator[Ops]:
@@ -50,7 +51,7 @@ def _programs(parts: Counter[Op], length: int, last: Ops, made: int = 0) -> Iter
 
 
 def _forms(part: Op, made: int) -> Iterator[Op]:
-    if "object" not in USES[part.op]:
+    if "object" not in things(part):
         yield part
         return
     for name in (made,) if part.op is Opcode.MALLOC else range(made):

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from zsfuzz.minimise.rank import OWNERS, Ops
 from zsfuzz.minimise.search import Search
+from zsfuzz.minimise.things import Thing, things
 from zsfuzz.program import USES, Op, Opcode
 from zsmodel.wire import NO_OWNER, POOLS
 
@@ -124,16 +126,18 @@ def _names_owner(op: Op) -> bool:
 
 
 def _numbered(ops: Ops, *, again: bool) -> Ops:
-    """Give objects numbers from 0; with `again`, a name that is made again gets another one."""
-    names: dict[int, int] = {}
-    count = 0
+    """Give objects and pages numbers from 0; with `again`, each malloc makes another object."""
+    names: dict[Thing, int] = {}
+    counts: Counter[str] = Counter()
     renamed = []
     for op in ops:
-        if "object" in USES[op.op]:
-            if op.object not in names or (again and _is_malloc(op)):
-                names[op.object] = count
-                count += 1
-            op = op._replace(object=names[op.object])  # noqa: PLW2901
+        named = things(op)
+        thing = named.get("object") or named.get("page")
+        if thing is not None:
+            if thing not in names or (again and _is_malloc(op)):
+                names[thing] = counts[thing.kind]
+                counts[thing.kind] += 1
+            op = op._replace(object=names[thing])  # noqa: PLW2901
         renamed.append(op)
     return tuple(renamed)
 

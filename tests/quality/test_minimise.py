@@ -14,21 +14,22 @@ from zsfuzz.boot import boot
 from zsfuzz.minimise.judge import minimise_trouble
 from zsfuzz.outcome import Outcome
 from zsfuzz.planted import planted_patch
-from zsfuzz.program import Op, Opcode, Program
-from zsfuzz.runner import ORPHAN_TITLE
+from zsfuzz.program import Op, Program
+from zsfuzz.rawbytes import DEAR_OPS
+from zsfuzz.runner import ORPHAN_TITLE, Runner, Trouble
 from zsfuzz.smoke import mutated
 from zsfuzz.text import format_program, parse_program
 from zsmodel.kernel import Kernel as Facts
 
 LENGTH = 200
-DEAR = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.COMPACT_MEMORY}
+SEEDS = 20
 
 
 def noise(facts: Facts, length: int, seed: int) -> list[Op]:
     """Operations from mutated programs, on objects below o200."""
     ops: list[Op] = []
     for wire in mutated(facts, 60, seed):
-        kept = (op for op in Program.from_wire(wire) if op.op not in DEAR)
+        kept = (op for op in Program.from_wire(wire) if op.op not in DEAR_OPS)
         ops += (op._replace(object=op.object % 200) for op in kept)
     return ops[:length]
 
@@ -44,7 +45,6 @@ def hidden(facts: Facts, text: str, seed: int) -> Program:
     return Program.of(rest)
 
 
-SEED = 2
 ONE = "o0 = malloc(p0, size=2040, owner=c1)\n"
 # Two zspages of two objects each, of which one and two are left; the object with an owner moves.
 MOVED = """\
@@ -103,6 +103,15 @@ SHORTEST = {
 }
 
 
+def shown(runner: Runner, text: str, title: str) -> Trouble:
+    """Find a long program with the trigger in it that shows this, and nothing else before."""
+    for seed in range(SEEDS):
+        trouble = runner.run_and_audit(hidden(runner.target.kernel, text, seed).wire)
+        if trouble is not None and trouble.title == title:
+            return trouble
+    pytest.fail(f"none of {SEEDS} programs shows: {title}")
+
+
 @pytest.mark.parametrize(("design", "name"), pairs())
 def test_a_planted_bug_comes_down_to_its_shortest_program(
     design: str, name: str, tmp_path: Path
@@ -110,10 +119,7 @@ def test_a_planted_bug_comes_down_to_its_shortest_program(
     title, text = SHORTEST[name]
     with boot(built(design, "plain", planted_patch(design, name)), tmp_path / "console") as machine:
         runner = runner_of(machine)
-        program = hidden(machine.kernel, BUGS[name][0], SEED)
-        trouble = runner.run_and_audit(program.wire)
-        assert trouble is not None
-        assert trouble.title == title
+        trouble = shown(runner, BUGS[name][0], title)
         smaller = minimise_trouble(runner, trouble, lambda: False)
     assert smaller is not None
     assert format_program(smaller.minimised.program) == text

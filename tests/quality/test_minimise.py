@@ -100,6 +100,15 @@ SHORTEST = {
         "flush: NR_ZSPAGES is too high",
         "o0 = malloc(p0, size=2040)\nlock_page(o0, page=0)\nfree(o0)\nflush(p0)\n",
     ),
+    # c4 is the first cgroup without children: processes may be in such only.
+    "zswap-drops-owner": (
+        "page_out: owner lost",
+        "page_write(v0, owner=c4, pattern=1)\npage_out(v0)\n",
+    ),
+    "zswap-ignores-limit": (
+        "page_out: page goes in zswap, not on the disk",
+        "zswap_max(c1, pages=0)\npage_write(v0, owner=c4, pattern=2)\npage_out(v0)\n",
+    ),
 }
 
 

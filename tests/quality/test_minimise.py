@@ -109,6 +109,10 @@ SHORTEST = {
         "page_out: page goes in zswap, not on the disk",
         "zswap_max(c1, pages=0)\npage_write(v0, owner=c4, pattern=2)\npage_out(v0)\n",
     ),
+    "zswap-writeback-keeps-charge": (
+        "stat: cgroup charged too much",
+        "page_write(v0, owner=c4, pattern=1)\npage_out(v0)\nwriteback()\nstat(c1)\n",
+    ),
 }
 
 

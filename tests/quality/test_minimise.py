@@ -113,6 +113,14 @@ SHORTEST = {
         "stat: cgroup charged too much",
         "page_write(v0, owner=c4, pattern=1)\npage_out(v0)\nwriteback()\nstat(c1)\n",
     ),
+    "zswap-loses-list": (
+        "page_out: page goes on the disk, not in zswap",
+        "zswap_max(c1, pages=1)\n"
+        + "".join(
+            f"page_write(v{page}, owner=c4, pattern={pattern})\npage_out(v{page})\n"
+            for page, pattern in enumerate((14, 1, 2))
+        ),
+    ),
 }
 
 

@@ -24,6 +24,7 @@ from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings import locked_output
+from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
@@ -84,6 +85,8 @@ def main() -> None:
 
 main.add_command(kernel_group)
 main.add_command(selftests_command)
+main.add_command(minimise_command)
+main.add_command(minimise_command, "minimize")
 
 
 def build_kernels(

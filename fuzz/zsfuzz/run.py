@@ -26,7 +26,7 @@ from zstools.kernel import Kernel
 TICK = 0.5  # seconds between looks at the workers
 KEEP_EVERY = 10  # ticks between looks for new inputs; most are soon replaced by shorter ones
 START_LIMIT = 60.0  # seconds until a worker must have run something
-STOP_LIMIT = 30.0  # seconds to finish after being asked
+STOP_LIMIT = 90.0  # seconds to finish after being asked; a guest may hang meanwhile
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Run:
         with locked_output(self.output):
             self._prepare()
             fast = ensure_fast_modules()
-            workers = [WorkerProcess(self._config(i, k), fast) for i, k in enumerate(self.kernels)]
+            workers = [WorkerProcess(config, fast) for config in self._configs()]
             try:
                 self._watch(workers)
                 self._finish(workers)
@@ -190,6 +190,13 @@ class Run:
             name = f"seed-{program.digest}"
             (self.inputs / name).write_bytes(data)
             self._seen.names.add(name)
+
+    def _configs(self) -> list[WorkerConfig]:
+        configs = [self._config(i, kernel) for i, kernel in enumerate(self.kernels)]
+        return [
+            replace(config, others=tuple(other for other in configs if other is not config))
+            for config in configs
+        ]
 
     def _config(self, number: int, kernel: Kernel) -> WorkerConfig:
         role = "check" if number else "explore"
@@ -223,7 +230,8 @@ class Run:
                 if ticks % KEEP_EVERY == 0:
                     self._keep_inputs()
                 self.show(self._progress(workers, now - started))
-            if self._stop_asked or (self.options.until_finding and self._findings()):
+            settled = any(worker.stats.get("settled") for worker in workers)
+            if self._stop_asked or (self.options.until_finding and settled):
                 explorer.ask_to_stop()
         self._check_alive(workers)
 

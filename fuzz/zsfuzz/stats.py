@@ -22,6 +22,7 @@ class Stats:
         "restarts",
         "audits",
         "tolerated",
+        "settled",  # new findings that were replayed, minimised and saved
         "microseconds",  # from the first program on
         *(f"outcome {outcome.value}" for outcome in Outcome),
         *(f"op {opcode.name.lower()}" for opcode in Opcode),

@@ -39,6 +39,7 @@ class WorkerConfig:
     seconds: float | None = None
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
+    others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""
@@ -47,7 +48,9 @@ class WorkerConfig:
     @classmethod
     def load(cls, path: Path) -> WorkerConfig:
         """Read back what `save` wrote."""
-        return cls(**json.loads(path.read_text()))
+        facts = json.loads(path.read_text())
+        others = tuple(cls(**other) for other in facts.pop("others"))
+        return cls(**facts, others=others)
 
 
 def worker_config(

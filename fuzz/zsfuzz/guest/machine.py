@@ -18,6 +18,7 @@ from zsmodel.wire import PATTERNS
 
 # Polls between two looks at the clock; about 0.2 ms.
 _POLLS = 4000
+_COMPLAINED = "the kernel complained"
 
 
 class Machine:
@@ -75,7 +76,10 @@ class Machine:
         """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
         if not self.ring.answered(_POLLS):
             self._wait()
-        self._judge()
+        if self.ring.info("taint"):
+            answer = None if self.ring.info("status") else self.ring.result()
+            raise KernelSplat(_COMPLAINED, self.console(), answer)
+        self.ring.check_status()
         return self.ring.result()
 
     def run(self, wire: bytes) -> bytes:
@@ -130,7 +134,7 @@ class Machine:
 
     def _judge(self) -> None:
         if self.ring.info("taint"):
-            raise KernelSplat("the kernel complained", self.console())
+            raise KernelSplat(_COMPLAINED, self.console())
         self.ring.check_status()
 
     # ---- coverage ---------------------------------------------------------------------------

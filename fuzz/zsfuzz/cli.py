@@ -19,13 +19,13 @@ from zsfuzz import bench as benchmarks
 from zsfuzz import cost as costs
 from zsfuzz import costtable
 from zsfuzz import matrix as matrices
-from zsfuzz import replay as replaying
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings import locked_output
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
@@ -84,6 +84,7 @@ def main() -> None:
 
 main.add_command(kernel_group)
 main.add_command(selftests_command)
+main.add_command(replay_command)
 
 
 def build_kernels(
@@ -368,47 +369,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
-# ---- replay and show -------------------------------------------------------------------------
-
-
-@main.command()
-@click.argument("paths", nargs=-1, required=True, type=FILE)
-@design_option
-@click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
-@variant_option
-@linux_option
-@patch_option
-@click.option(
-    "--times",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How often to run each program.",
-)
-@click.pass_context
-def replay(
-    ctx: click.Context,
-    paths: tuple[Path, ...],
-    design: str,
-    flavour: str,
-    variants: tuple[str, ...],
-    linux: Path | None,
-    patches: tuple[Path, ...],
-    times: int,
-) -> None:
-    """Run saved programs (files, or folders of them) again and say how each ends."""
-    (kernel,) = build_kernels(design, (flavour,), linux, patches, variants)
-    report = replaying.replay(kernel, paths, times)
-    console = Console(soft_wrap=True, highlight=False)
-    for verdict in report.verdicts:
-        if verdict.text or len(report.verdicts) <= replaying.FEW:
-            console.print(f"{verdict.path}: {verdict.words}")
-        if verdict.text:
-            console.print(verdict.text, markup=False)
-    for error in report.errors:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-    console.print(report.last_line)
-    ctx.exit(report.exit_code)
+# ---- show --------------------------------------------------------------------------------------
 
 
 @main.command()

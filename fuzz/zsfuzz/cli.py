@@ -26,6 +26,7 @@ from zsfuzz.findings import locked_output
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
@@ -85,6 +86,7 @@ def main() -> None:
 main.add_command(kernel_group)
 main.add_command(selftests_command)
 main.add_command(replay_command)
+main.add_command(repro_command)
 
 
 def build_kernels(

@@ -19,6 +19,7 @@ from zsfuzz import bench as benchmarks
 from zsfuzz import cost as costs
 from zsfuzz import costtable
 from zsfuzz import matrix as matrices
+from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -85,6 +86,7 @@ def main() -> None:
 
 main.add_command(kernel_group)
 main.add_command(selftests_command)
+main.add_command(corpus_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
 

@@ -140,7 +140,9 @@ def load_wire(path: Path) -> bytes:
             values += row
         wire = _PACKER.pack(values)
         known = content["format"] == FORMAT and content["version"] == VERSION
-        if known and content["digest"] == digest_of(wire):
+        texts = isinstance(content["note"], str) and isinstance(content["design"], str)
+        whole = known and texts and isinstance(content["extra"], dict)
+        if whole and content["digest"] == digest_of(wire):
             check_program(wire)
             return wire
     except Exception:  # noqa: BLE001, S110 - whatever is wrong, load() says it

@@ -114,27 +114,33 @@ class Judge:
         unknown = [task for task in tasks if task.path not in self._found]
         if unknown:
             first = unknown[0]
-            self._add(first, replace(trouble, wire=first.wire), 0, 1, len(unknown) - 1)
+            self._add(first, trouble, 0, 1, len(unknown) - 1)
 
     def _add(self, task: Task, trouble: Trouble, hits: int, tries: int, others: int = 0) -> None:
         if task.path in self._found:
             return
-        text = render(self._finding(task, trouble, (hits, tries)), task.path)
+        trouble = replace(trouble, wire=task.wire)
+        finding = finding_of(trouble, self._manifest, self._config.flavour, (hits, tries))
+        text = render(finding, task.path)
         self._found[task.path] = Verdict(
             task.path, trouble.outcome, hits, tries, trouble.title, text, others
         )
 
-    def _finding(self, task: Task, trouble: Trouble, seen: tuple[int, int]) -> Finding:
-        return Finding(
-            trouble.outcome,
-            trouble.title,
-            Program.from_wire(task.wire),
-            kernel=self._manifest,
-            step=trouble.divergence.step if trouble.divergence else None,
-            divergence=trouble.divergence,
-            splat=trouble.splat,
-            detail=trouble.reason,
-            console=trouble.console,
-            flavours=(self._config.flavour,),
-            reproduced=seen,
-        )
+
+def finding_of(
+    trouble: Trouble, manifest: Mapping[str, Any], flavour: str, seen: tuple[int, int]
+) -> Finding:
+    """Make a finding, for a report, of trouble that was seen so many times of so many."""
+    return Finding(
+        trouble.outcome,
+        trouble.title,
+        Program.from_wire(trouble.wire),
+        kernel=manifest,
+        step=trouble.divergence.step if trouble.divergence else None,
+        divergence=trouble.divergence,
+        splat=trouble.splat,
+        detail=trouble.reason,
+        console=trouble.console,
+        flavours=(flavour,),
+        reproduced=seen,
+    )

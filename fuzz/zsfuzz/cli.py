@@ -26,6 +26,7 @@ from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings import locked_output
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.replay.bench import bench_replay
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
@@ -371,6 +372,9 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         click.echo(json.dumps(costtable.cost_as_dict(figures), indent=1))
     else:
         Console(width=160).print(costtable.render_cost(figures))
+
+
+bench.add_command(bench_replay)
 
 
 # ---- show --------------------------------------------------------------------------------------

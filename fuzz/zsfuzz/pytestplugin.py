@@ -126,9 +126,14 @@ class ProgramTest(pytest.Item):
     def setup(self) -> None:
         """Read the file and boot the guest: what goes wrong here is an error, not a failure."""
         from zsfuzz.corpusfile import load_wire  # noqa: PLC0415
+        from zsfuzz.errors import ZsfuzzError  # noqa: PLC0415
+        from zstools.errors import ZsToolsError  # noqa: PLC0415
 
-        self._wire = load_wire(self.path)
-        self._runner = self._replay.runner
+        try:
+            self._wire = load_wire(self.path)
+            self._runner = self._replay.runner
+        except (ZsfuzzError, ZsToolsError) as error:
+            pytest.fail(f"error, not a verdict on the kernel: {error}", pytrace=False)
 
     def runtest(self) -> None:
         """Fail with a report if kernel and model differ."""
@@ -157,14 +162,9 @@ class ProgramTest(pytest.Item):
         excinfo: pytest.ExceptionInfo[BaseException],
         style: object = None,  # noqa: ARG002 - pytest's
     ) -> str:
-        """Show the report, or what is wrong with the file or the harness, without a traceback."""
-        from zsfuzz.errors import ZsfuzzError  # noqa: PLC0415
-        from zstools.errors import ZsToolsError  # noqa: PLC0415
-
+        """Show the report without a traceback."""
         if isinstance(excinfo.value, InTrouble):
             return str(excinfo.value)
-        if isinstance(excinfo.value, ZsfuzzError | ZsToolsError):
-            return f"error, not a verdict on the kernel: {excinfo.value}"
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, None, str]:

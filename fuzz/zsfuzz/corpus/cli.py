@@ -13,7 +13,7 @@ import click
 
 from zsfuzz.atomic import make_directory, replace_file
 from zsfuzz.corpus import textfile
-from zsfuzz.corpus.edit import Edited, merge, minimize
+from zsfuzz.corpus.edit import By, Edited, merge, minimize
 from zsfuzz.corpusfile import SUFFIX, Entry, load, save
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.kerneloptions import kernel_options, take_kernel
@@ -23,6 +23,10 @@ from zsfuzz.replay.verdict import BadFile
 from zstools.kernel import KernelSpec
 
 _PATH = click.Path(path_type=Path)
+_BY = click.option(
+    "--by", type=click.Choice([by.value for by in By]), default=By.ALL.value, show_default=True,
+    help="What to reach: coverage sites of the kernel and situations of the model, or sites alone.",
+)  # fmt: skip
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -34,14 +38,15 @@ def corpus() -> None:
 @corpus.command("merge")
 @click.argument("target", type=_FOLDER)
 @click.argument("sources", nargs=-1, required=True, type=_PATH)
+@_BY
 @kernel_options(flavour="plain")
 @click.pass_context
 def merge_command(
-    ctx: click.Context, target: Path, sources: tuple[Path, ...], spec: KernelSpec
+    ctx: click.Context, target: Path, sources: tuple[Path, ...], by: str, spec: KernelSpec
 ) -> None:
     """Add to TARGET the programs of SOURCES that reach something new."""
     make_directory(target)
-    edited = merge(take_kernel(spec), target, sources)
+    edited = merge(take_kernel(spec), target, sources, By(by))
     click.echo(f"{len(edited.kept)} programs added to {target}")
     _tell(ctx, edited)
 
@@ -50,6 +55,7 @@ def merge_command(
 @click.argument("sources", nargs=-1, required=True, type=_PATH)
 @click.option("--output", type=_FOLDER, help="Copy the programs that are needed to this folder.")
 @click.option("--delete", is_flag=True, help="Delete all others, in SOURCES.")
+@_BY
 @kernel_options(flavour="plain")
 @click.pass_context
 def minimize_command(
@@ -57,10 +63,11 @@ def minimize_command(
     sources: tuple[Path, ...],
     output: Path | None,
     delete: bool,
+    by: str,
     spec: KernelSpec,
 ) -> None:
     """Find the fewest programs that reach all that those of SOURCES do."""
-    edited = minimize(take_kernel(spec), sources, output)
+    edited = minimize(take_kernel(spec), sources, output, By(by))
     click.echo(f"{len(edited.kept)} of {edited.programs} programs are enough")
     if delete and not edited.troubled:
         kept = {path.resolve() for path in edited.kept}

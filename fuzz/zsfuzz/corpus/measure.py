@@ -12,7 +12,7 @@ from pathlib import Path
 from zsfuzz.boot import boot
 from zsfuzz.coverage import Coverage, CoverageMap
 from zsfuzz.guest.machine import Machine
-from zsfuzz.runner import Runner, Trouble
+from zsfuzz.runner import Runner
 from zsmodel import Model
 from zsmodel.features import SITUATIONS
 from zstools.kernel import Kernel
@@ -32,16 +32,13 @@ class Meter:
         machine.map_counters(ctypes.addressof(ctypes.c_char.from_buffer(self._counters)))
         self._situations = bytearray(SITUATIONS)
         self._runner = Runner(machine, Model(machine.kernel, self._situations))
-        self.troubles: list[Trouble] = []
 
-    def reach(self, wire: bytes) -> int:
-        """Run a program; gives what it reached, nothing if it ended in trouble."""
+    def reach(self, wire: bytes) -> int | None:
+        """Run a program; gives what it reached, None if it ended in trouble."""
         self._counters[: self.sites] = bytes(self.sites)
         self._situations[:] = bytes(SITUATIONS)
-        trouble = self._runner.run(wire)
-        if trouble is not None:
-            self.troubles.append(trouble)
-            return 0
+        if self._runner.run(wire) is not None:
+            return None
         seen = self._counters[: self.sites] + bytes(self._situations)
         return int.from_bytes(seen.translate(_BITS), "little")
 
@@ -74,7 +71,8 @@ def measure(kernel: Kernel, programs: Iterable[tuple[Path, bytes]], scratch: Pat
     with boot(kernel, scratch / "console") as machine:
         meter = Meter(machine)
         for path, wire in programs:
-            sets[path] = meter.reach(wire)
-            if not sets[path]:
+            reached = meter.reach(wire)
+            if reached is None:
                 troubled.append(path)
+            sets[path] = reached or 0
         return Reached(meter.sites, sets, tuple(troubled))

@@ -15,9 +15,11 @@ from test_planted_programs import BUGS, pairs
 from zsfuzz.corpusfile import Entry, load_dir
 from zsfuzz.planted import planted_patch
 from zsfuzz.repro.cli import render
+from zsfuzz.text import parse_program
 from zstools.kernel import Kernel
 
 SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
+LEAKS = Path(__file__).parents[1] / "guest" / "planted" / "locking.patch"
 PYTHON_INIT = Path(__file__).with_name("pythoninit.c")
 # Each is tried in Python as well, on both kernels.
 IN_PYTHON = ("free-keeps-reference", "removed-cgroup-keeps-charge", "compaction-loses-owner")
@@ -69,6 +71,16 @@ def test_in_python_it_fails_on_the_bug_only(name: str, tmp_path: Path) -> None:
     kernel = built("zpdesc", "plain", planted_patch("zpdesc", name))
     broken = run_python(kernel, BUGS[name], tmp_path / "bug")
     assert "reproducer: exit 1" in broken, broken
+
+
+def test_where_there_is_kmemleak_it_sees_what_is_lost(tmp_path: Path) -> None:
+    entry = Entry(parse_program(100 * "o0 = malloc(p0, size=2720, owner=c1)\nfree(o0)\n"))
+    clean = run_c(built("zspage", "lockdep"), entry, tmp_path / "clean")
+    assert "reproducer: exit 0" in clean, clean
+    broken = run_c(built("zspage", "lockdep", LEAKS), entry, tmp_path / "bug")
+    assert "reproducer: kmemleak: " in broken, broken
+    assert "unreferenced object 0x" in broken
+    assert "reproducer: exit 1" in broken
 
 
 def test_on_a_kernel_of_another_design_it_cannot_be_tried(tmp_path: Path) -> None:

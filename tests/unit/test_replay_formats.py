@@ -48,6 +48,7 @@ def test_ktap_has_a_result_for_each_file() -> None:
 KTAP version 1
 1..1
   KTAP version 1
+  # Subtest: zsfuzz
   # kernel: 7.2, design zspage, plain
   1..4
   ok 1 corpus/a.msgpack

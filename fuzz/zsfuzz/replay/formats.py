@@ -58,8 +58,8 @@ _DIRECTIVES = {Outcome.GUEST_HANG: " # TIMEOUT"}
 def to_ktap(report: ReplayReport) -> str:
     """Write one result a file, within one test named zsfuzz; reports are diagnostic lines."""
     results = [*map(_ktap_verdict, report.verdicts), *map(_ktap_error, report.errors)]
-    lines = ["KTAP version 1", "1..1", "  KTAP version 1", f"  # kernel: {report.kernel}"]
-    lines.append(f"  1..{len(results)}")
+    lines = ["KTAP version 1", "1..1", "  KTAP version 1", f"  # Subtest: {SUITE}"]
+    lines += [f"  # kernel: {report.kernel}", f"  1..{len(results)}"]
     for number, (good, name, directive, diagnostics) in enumerate(results, 1):
         lines += [f"  # {line}".rstrip() for line in diagnostics]
         lines.append(f"  {_ok(good)} {number} {name}{directive}")

@@ -52,6 +52,8 @@ struct step {
 
 #define DEBUGFS		"/sys/kernel/debug"
 #define FILES		DEBUGFS "/zsfuzz/"
+#define KMEMLEAK	DEBUGFS "/kmemleak"
+#define LEAK_AGE	6		/* seconds */
 #define CGROUPS		8
 #define BASE		"zsfuzz-reproducer"
 #define STEPS		(sizeof(program) / sizeof(program[0]))
@@ -523,6 +525,29 @@ static void check_orphans(uint32_t before, long dead)
 			before, owners);
 }
 
+/*
+ * Kernels with kmemleak report what was lost LEAK_AGE seconds ago or earlier,
+ * and does not change between two scans.
+ */
+static void check_leaks(void)
+{
+	char report[4096];
+	ssize_t n;
+	int fd = open(KMEMLEAK, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;		/* not in this kernel */
+	sleep(LEAK_AGE);
+	write_file(KMEMLEAK, "scan");
+	write_file(KMEMLEAK, "scan");
+	n = read(fd, report, sizeof(report));
+	if (n > 0) {
+		differs("kmemleak", "memory that nobody can free, bytes of report", 0, n);
+		printf("%.*s\n", (int)n, report);
+	}
+	close(fd);
+}
+
 int main(void)
 {
 	uint32_t orphans;
@@ -544,6 +569,7 @@ int main(void)
 		perform(i);
 	check_snapshot();
 	check_orphans(orphans, dead);
+	check_leaks();
 	if (complaints())
 		differs("the kernel", "complaints (see its log)", 0, complaints());
 	printf("reproducer: %zu steps, %u differences\n", STEPS, differences);

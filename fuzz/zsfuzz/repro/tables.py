@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from struct import calcsize
 
 from zsfuzz.corpusfile import Entry
+from zsfuzz.errors import BadProgram
 from zsfuzz.program import OP_SIZE, Program
+from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.text import format_op
 from zsmodel import Kernel, Model
@@ -35,8 +37,15 @@ class Expected:
 
 
 def expected_of(entry: Entry, kernel: Kernel) -> Expected:
-    """Let the model answer the program; slab is taken to need no memory of its own."""
+    """Let the model answer the program; slab is taken to need no memory of its own.
+
+    Raises BadProgram for operations that take processes which the agent keeps.
+    """
     program: Program = entry.program.canonical()
+    for number, op in enumerate(program, 1):
+        if op.op in SWAP_OPS:
+            reason = f"{op.op.word} swaps pages of processes, which a reproducer does not"
+            raise BadProgram(f"{reason}: use `zsfuzz replay`, or --text", op=number)
     answer = Model(kernel).run(program.wire)
     results = [answer[i * RESULT_SIZE : (i + 1) * RESULT_SIZE] for i in range(len(program))]
     ops = [program.wire[i * OP_SIZE : (i + 1) * OP_SIZE] for i in range(len(program))]

@@ -14,12 +14,20 @@ from test_planted_programs import BUGS, pairs
 
 from zsfuzz.corpusfile import Entry, load_dir
 from zsfuzz.planted import planted_patch
+from zsfuzz.program import Opcode
 from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.repro.cli import render
 from zsfuzz.text import parse_program
 from zstools.kernel import Kernel
 
 SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
+AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT}
+HARD_SEEDS = [
+    entry
+    for entry in SEEDS
+    if any(op.op in AGENTS for op in entry.program)
+    and not any(op.op in SWAP_OPS for op in entry.program)
+]
 LEAKS = Path(__file__).parents[1] / "guest" / "planted" / "locking.patch"
 PYTHON_INIT = Path(__file__).with_name("pythoninit.c")
 # Each is tried in Python as well, on both kernels.
@@ -76,6 +84,14 @@ def test_in_python_it_fails_on_the_bug_only(name: str, tmp_path: Path) -> None:
     kernel = built("zpdesc", "plain", planted_patch("zpdesc", name))
     broken = run_python(kernel, BUGS[name], tmp_path / "bug")
     assert "reproducer: exit 1" in broken, broken
+
+
+@pytest.mark.parametrize("entry", HARD_SEEDS, ids=lambda entry: entry.path.stem)
+def test_what_the_agent_does_for_programs_a_reproducer_does_by_itself(
+    entry: Entry, tmp_path: Path
+) -> None:
+    console = run_c(built("zspage", "plain"), entry, tmp_path / "clean")
+    assert "reproducer: exit 0" in console, console
 
 
 def test_where_there_is_kmemleak_it_sees_what_is_lost(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from zsfuzz import bench as benchmarks
 from zsfuzz import cost as costs
 from zsfuzz import costtable
 from zsfuzz import matrix as matrices
-from zsfuzz import replay as replaying
+from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -27,6 +27,9 @@ from zsfuzz.findings import locked_output
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.replay.bench import bench_replay
+from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
@@ -87,6 +90,9 @@ main.add_command(kernel_group)
 main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
+main.add_command(corpus_group)
+main.add_command(replay_command)
+main.add_command(repro_command)
 
 
 def build_kernels(
@@ -371,47 +377,10 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
-# ---- replay and show -------------------------------------------------------------------------
+bench.add_command(bench_replay)
 
 
-@main.command()
-@click.argument("paths", nargs=-1, required=True, type=FILE)
-@design_option
-@click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
-@variant_option
-@linux_option
-@patch_option
-@click.option(
-    "--times",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How often to run each program.",
-)
-@click.pass_context
-def replay(
-    ctx: click.Context,
-    paths: tuple[Path, ...],
-    design: str,
-    flavour: str,
-    variants: tuple[str, ...],
-    linux: Path | None,
-    patches: tuple[Path, ...],
-    times: int,
-) -> None:
-    """Run saved programs (files, or folders of them) again and say how each ends."""
-    (kernel,) = build_kernels(design, (flavour,), linux, patches, variants)
-    report = replaying.replay(kernel, paths, times)
-    console = Console(soft_wrap=True, highlight=False)
-    for verdict in report.verdicts:
-        if verdict.text or len(report.verdicts) <= replaying.FEW:
-            console.print(f"{verdict.path}: {verdict.words}")
-        if verdict.text:
-            console.print(verdict.text, markup=False)
-    for error in report.errors:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-    console.print(report.last_line)
-    ctx.exit(report.exit_code)
+# ---- show --------------------------------------------------------------------------------------
 
 
 @main.command()

@@ -19,6 +19,7 @@ from zsmodel.wire import PATTERNS
 # Polls between two looks at the clock; about 0.2 ms.
 _POLLS = 4000
 _COMPLAINED = "the kernel complained"
+_PAUSE = 0.0002  # seconds, while a batch runs, which takes milliseconds
 
 
 class Machine:
@@ -99,6 +100,16 @@ class Machine:
         self._judge()
         return self.ring.info("done")
 
+    def post_many(self, programs: Sequence[bytes]) -> None:
+        """Start several programs, to be run back to back within the module."""
+        self.ring.post_many(programs, self.flags)
+
+    def collect_many(self) -> list[bytes]:
+        """Sleep until they have run; all answers, in order, or what `collect` raises."""
+        self._wait(_PAUSE)
+        self._judge()
+        return self.ring.results()
+
     def compares(self, wire: bytes) -> list[tuple[int, int]]:
         """Run a program once more, collecting what the kernel compared."""
         self.ring.post(wire, self._abi.constant("RUN_COMPARES"))
@@ -119,10 +130,14 @@ class Machine:
         self._wait()
         self._judge()
 
-    def _wait(self) -> None:
-        """Poll with a deadline that starts anew whenever the module has done an operation."""
+    def _wait(self, pause: float = 0.0) -> None:
+        """Poll with a deadline that starts anew whenever the module has done an operation.
+
+        With a `pause`, in seconds, between polls the CPU is left to others.
+        """
         heartbeat, since = -1, time.monotonic()
-        while not self.ring.answered(_POLLS):
+        while not self.ring.answered(1 if pause else _POLLS):
+            time.sleep(pause)
             if not self._uml.alive:
                 raise GuestLost(f"the guest {self._uml.exit_status} in mid-program", self.console())
             beat, now = self.ring.info("heartbeat"), time.monotonic()

@@ -10,6 +10,7 @@
 
 #include <linux/debugfs.h>
 #include <linux/module.h>
+#include <linux/uaccess.h>
 
 #include "zsfuzz.h"
 #include "zsl.h"
@@ -46,12 +47,18 @@ u32 zsf_features(void)
 	return features;
 }
 
-/* Distances between exported functions tell one build of a kernel from another. */
+/*
+ * Functions are called and variables written at distances that are right in one
+ * build of a kernel only.  In another, its build ID may not even be mapped.
+ */
 static bool layout_is_of_this_kernel(void)
 {
-	return (char *)zs_free - (char *)zs_malloc == ZSL_SYM_zs_free &&
-	       (char *)zs_compact - (char *)zs_malloc == ZSL_SYM_zs_compact &&
-	       (char *)zs_create_pool - (char *)zs_malloc == ZSL_SYM_zs_create_pool;
+	static const u8 expected[] = ZSL_BUILD_ID;
+	const void *at = (const char *)zs_malloc + ZSL_BUILD_ID_AT;
+	u8 found[sizeof(expected)];
+
+	return !copy_from_kernel_nofault(found, at, sizeof(found)) &&
+	       !memcmp(found, expected, sizeof(found));
 }
 
 /*

@@ -371,6 +371,7 @@ static void unloading(void)
 
 int main(void)
 {
+	long loaded;
 	int fd;
 
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
@@ -380,12 +381,15 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	say("load", load());
-	closing();
-	with_exec();
-	with_ops();
-	two_files();
-	unloading();
+	loaded = load();
+	say("load", loaded);
+	if (!loaded) {
+		closing();
+		with_exec();
+		with_ops();
+		two_files();
+		unloading();
+	}
 	say("done", 0);
 	fflush(stdout);
 	reboot(LINUX_REBOOT_CMD_POWER_OFF);

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shutil
 import subprocess
@@ -262,3 +263,38 @@ def test_an_unloaded_module_leaves_nothing(byhand: ByHand) -> None:
 @pytest.mark.parametrize("byhand", ["lockdep"], indirect=True, scope="module")
 def test_an_unloaded_module_can_be_loaded_again(byhand: ByHand) -> None:
     assert (byhand["load again"], byhand["works again"], byhand["unload again"]) == (0, 0, 0)
+
+
+# ---- another kernel ------------------------------------------------------------------------
+
+
+def load_in(kernel: Kernel, module: bytes, folder: Path) -> ByHand:
+    """Boot `kernel` with a module that is not its own, and have that loaded."""
+    root = folder / "root"
+    build_root(kernel, root)
+    (root / "zsfuzz.ko").write_bytes(module)
+    return ByHand(run_init(kernel, root, folder))
+
+
+def refused(found: ByHand) -> None:
+    assert found["load"] == -errno.ENOEXEC
+    assert "zsfuzz: built for another kernel" in found.console
+    assert found["done"] == 0
+    assert find_splats(found.console) == []
+
+
+@pytest.mark.parametrize("flavour", ["plain", "kasan"])
+def test_a_module_for_another_kernel_is_not_loaded(flavour: str, tmp_path: Path) -> None:
+    module = built("zpdesc", flavour).guest_root / "zsfuzz.ko"
+    refused(load_in(built("zspage", flavour), module.read_bytes(), tmp_path))
+
+
+def test_a_module_whose_kernel_has_all_distances_but_another_build_id_is_not_loaded(
+    tmp_path: Path,
+) -> None:
+    kernel = built("zspage", "plain")
+    module = (kernel.guest_root / "zsfuzz.ko").read_bytes()
+    identity = bytes.fromhex(json.loads(kernel.layout.read_text())["build_id"])
+    assert module.count(identity) == 1
+    other = bytes([identity[0] ^ 1]) + identity[1:]
+    refused(load_in(kernel, module.replace(identity, other), tmp_path))

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from toykernel import compile_image
 
 from zstools.branches import Branch
@@ -151,11 +152,20 @@ def test_prototypes_and_symbols_are_counted_from_the_anchor(tmp_path: Path) -> N
     image = compile_image(tmp_path / "tree")
     layout = read_layout(image)
     assert layout.arguments == {"zs_create_pool": 1, "zs_malloc": 4, "zs_obj_write": 4}
-    assert layout.symbols["zs_create_pool"] == _address(image, "zs_create_pool") - layout.anchor
     assert layout.anchor == _address(image, "zs_malloc")
-    assert "handle_cachep" not in layout.symbols
+    assert layout.symbols == {"zsmalloc_mops": _address(image, "zsmalloc_mops") - layout.anchor}
     assert layout.size_classes == 255
+
+
+def test_the_build_id_is_where_the_running_image_has_it(tmp_path: Path) -> None:
+    image = compile_image(tmp_path / "tree")
+    layout = read_layout(image)
     assert len(layout.build_id) == 20
+    with image.open("rb") as file:
+        elf = ELFFile(file)
+        (offset,) = elf.address_offsets(layout.anchor + layout.build_id_at, 20)
+        file.seek(offset)
+        assert file.read(20) == layout.build_id
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ struct zspage {
 	struct obj_cgroup **owners;
 #endif
 };
-struct page one_page; struct zspage one_zspage; struct size_class one_class;
+int zsmalloc_mops; struct page one_page; struct zspage one_zspage; struct size_class one_class;
 #ifdef COVER
 void __sanitizer_cov_trace_pc(void);
 __attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_pc(void)

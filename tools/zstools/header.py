@@ -14,8 +14,8 @@ _TOP = """\
  * Generated from the DWARF of one built kernel, and true for that one only.
  *
  * ZSL_OFF_, ZSL_SIZE_: bytes.  ZSL_BIT_: byte offset of the 32-bit word that
- * holds a bit field, ZSL_SHIFT_ and ZSL_WIDTH_: where in it.  ZSL_SYM_:
- * address minus that of zs_malloc().
+ * holds a bit field, ZSL_SHIFT_ and ZSL_WIDTH_: where in it.  ZSL_SYM_,
+ * ZSL_BUILD_ID_AT: address minus that of zs_malloc().
  */
 #ifndef ZSFUZZ_LAYOUT_H
 #define ZSFUZZ_LAYOUT_H
@@ -44,7 +44,7 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
         yield f"ZSL_SYM_{name}", f"({distance}L)"
     yield "ZSL_ZS_MALLOC_ADDR", f"{layout.anchor:#x}UL"
     yield "ZSL_BUILD_ID", "{ " + ", ".join(f"{b:#04x}" for b in layout.build_id) + " }"
-    yield "ZSL_BUILD_ID_SIZE", len(layout.build_id)
+    yield "ZSL_BUILD_ID_AT", f"({layout.build_id_at}L)"
     yield "ZSL_SITES", len(layout.coverage.sites)
 
 

@@ -20,6 +20,8 @@ ANCHOR = "zs_malloc"  # exported, so the module can add differences to its addre
 # As enum zsfuzz_design in kmod/zsfuzz_abi.h.
 DESIGNS = ("stock", "zspage", "zpdesc")
 
+_NOTE_HEAD = 16  # bytes of a note before its build ID: three words, and the name "GNU"
+
 # Structure: the members without which the module cannot work.
 REQUIRED = {
     "zs_pool": "name size_class pages_allocated stats lock compaction_in_progress",
@@ -44,12 +46,8 @@ SWAP_ENUMERATORS = ("ZRAM_SAME",)
 ONLY = {"page": ("memcg_data",)}
 ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
 PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
-# Each is left out where the kernel does not have it.  The first three are exported: the module
-# compares their distances with those it was built with, and so knows another kernel.
+# Each is left out where the kernel does not have it.
 SYMBOLS = (
-    "zs_create_pool",
-    "zs_free",
-    "zs_compact",
     "zsmalloc_mops",
     "mem_cgroup_flush_stats",
     "css_rstat_flush",
@@ -78,6 +76,7 @@ class Layout:
 
     design: str
     build_id: bytes
+    build_id_at: int  # address minus @anchor; the module looks there whether this is its kernel
     structs: dict[str, Struct]
     enumerators: dict[str, int]
     arguments: dict[str, int]
@@ -107,9 +106,11 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     if ANCHOR not in addresses:
         raise LayoutError(f"{vmlinux} has no symbol {ANCHOR}: set CONFIG_ZSMALLOC=y")
     anchor = addresses[ANCHOR]
+    identity, address = build_id(elf)
     return Layout(
         design=design,
-        build_id=build_id(elf),
+        build_id=identity,
+        build_id_at=address - anchor,
         structs={**structs, **swap},
         enumerators={**_enumerators(unit), **swap_enumerators},
         arguments=_arguments(unit),
@@ -213,10 +214,12 @@ def symbol_addresses(elf: ELFFile) -> dict[str, int]:
     return found
 
 
-def build_id(elf: ELFFile) -> bytes:
-    """Return the GNU build id; raise LayoutError if there is none."""
+def build_id(elf: ELFFile) -> tuple[bytes, int]:
+    """Return the GNU build id and its address; raise LayoutError if there is none in memory."""
     sections: Any = elf.iter_sections("SHT_NOTE")
-    for note in (note for section in sections for note in section.iter_notes()):
-        if note["n_type"] == "NT_GNU_BUILD_ID":
-            return bytes.fromhex(note["n_desc"])
+    for section in (section for section in sections if section["sh_addr"]):
+        for note in section.iter_notes():
+            if note["n_type"] == "NT_GNU_BUILD_ID":
+                at = note["n_offset"] + _NOTE_HEAD - section["sh_offset"]
+                return bytes.fromhex(note["n_desc"]), section["sh_addr"] + at
     raise LayoutError("the kernel has no build id: do not strip .notes")

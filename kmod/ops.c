@@ -654,10 +654,10 @@ void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 }
 
 /* The agent is going to be asked; zsf_op_finish() follows. */
-void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call)
+void zsf_op_ask(struct zsf_session *s, struct zsf_call *call)
 {
 	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
-		zsf_cgroup_hold(call->cgroup);
+		call->held = zsf_cgroup_hold(call->cgroup);
 	if (call->action == ZSFUZZ_AGENT_PAGE_WRITE)
 		zsf_swap_begin(s);
 }
@@ -669,7 +669,7 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 	res->ret = req->result;
 	switch (call->action) {
 	case ZSFUZZ_AGENT_CGROUP_REMOVE:
-		res->ret = zsf_cgroup_removed(call->cgroup, req->result);
+		res->ret = zsf_cgroup_removed(call->cgroup, call->held, req->result);
 		zsf_swap_left(s, call->cgroup);
 		s->tree_changed = true;
 		break;

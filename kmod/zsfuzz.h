@@ -147,8 +147,8 @@ struct zsf_charge {
 
 void zsf_cgroups_init(void);
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
-void zsf_cgroup_hold(unsigned int number);
-int zsf_cgroup_removed(unsigned int number, int ret);
+struct mem_cgroup *zsf_cgroup_hold(unsigned int number);
+int zsf_cgroup_removed(unsigned int number, struct mem_cgroup *memcg, int ret);
 bool zsf_cgroup_has_child(unsigned int number);
 u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
@@ -169,12 +169,13 @@ struct zsf_call {
 	u32	parent;
 	u32	page;
 	u32	arg;
+	struct mem_cgroup *held;	/* CGROUP_REMOVE: until it is finished */
 };
 
 int zsf_op_check(const struct zsfuzz_op *op);
 void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call);
-void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call);
+void zsf_op_ask(struct zsf_session *s, struct zsf_call *call);
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		   const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
 

@@ -64,19 +64,24 @@ static bool layout_is_of_this_kernel(void)
 /*
  * kmemleak leaves out what is younger than 5 seconds, as it may be in a register
  * still.  Audits scan when nothing else runs, so that leaks show at once.
+ * Returns what was so long before.
  */
-static void report_young_leaks(void)
+static unsigned long leak_age(unsigned long jiffies_min_age)
 {
 #ifdef ZSL_SYM_jiffies_min_age
-	*(unsigned long *)ZSL_SYMBOL(jiffies_min_age) = 0;
+	swap(*(unsigned long *)ZSL_SYMBOL(jiffies_min_age), jiffies_min_age);
 #endif
+	return jiffies_min_age;
 }
+
+static unsigned long usual_leak_age;
 
 static void zsf_exit(void)
 {
 	debugfs_remove_recursive(root);
 	zsf_ring_exit();
 	zsf_patterns_exit();
+	leak_age(usual_leak_age);
 }
 
 static int __init zsf_init(void)
@@ -92,7 +97,7 @@ static int __init zsf_init(void)
 		pr_err("zsmalloc's objects are not laid out as expected (%d)\n", ret);
 		return ret;
 	}
-	report_young_leaks();
+	usual_leak_age = leak_age(0);
 	zsf_cover_init();
 	zsf_cgroups_init();
 	root = debugfs_create_dir("zsfuzz", NULL);

@@ -449,6 +449,8 @@ static int ring_open(struct inode *inode, struct file *file)
 		return -EBUSY;
 	mutex_lock(&zsf_lock);
 	session = zsf_session_create();
+	if (session)
+		session->has_agent = true;
 	mutex_unlock(&zsf_lock);
 	if (!session) {
 		atomic_set(&ring_open_count, 0);

@@ -15,11 +15,8 @@
 #include "zsfuzz.h"
 #include "zsl.h"
 
-/* All that a kernel must have, and that the layout knows. */
-#if defined(ZSL_OFF_zswap_entry_handle) && defined(ZSL_OFF_zram_mem_pool) && \
-	defined(ZSL_SYM_zswap_trees) && defined(ZSL_SYM_zswap_pools) && \
-	defined(ZSL_SYM_zram_index_idr) && defined(ZSL_ENUM_ZRAM_SAME) && \
-	defined(ZSL_SYM_memcg_events) && defined(CONFIG_MEMCG)
+/* The layout says so if it knows all that is named here. */
+#ifdef ZSL_HAS_SWAP
 
 /* In an entry of /proc/PID/pagemap: type in the low 5 bits, then the offset. */
 #define ENTRY_TYPE_BITS	5
@@ -31,6 +28,9 @@
 static u32 lengths[2][ZSFUZZ_PATTERNS];
 static struct zs_pool *zswap_zs, *zram_zs;
 static void *zram_table;
+static unsigned long disk_pages;
+static unsigned int swap_type;		/* of the disk, when the first page went out */
+static u32 sampled;			/* bit p: pattern p in zswap; << 16: on the disk */
 static bool ready;
 
 /* Where the content of a swapped page is. */
@@ -43,15 +43,27 @@ struct stored {
 
 /* ---- finding zswap's and zram's objects --------------------------------- */
 
+static unsigned int type_of(unsigned long entry)
+{
+	return entry & ((1u << ENTRY_TYPE_BITS) - 1);
+}
+
+/* Entries come from user space, and are indexes of the kernel's tables. */
+static bool entry_is_on_disk(unsigned long entry)
+{
+	unsigned int *trees = ZSL_SYMBOL(nr_zswap_trees);
+	unsigned long offset = entry >> ENTRY_TYPE_BITS;
+
+	return type_of(entry) == swap_type && offset < disk_pages &&
+	       offset >> ZSWAP_TREE_SHIFT < trees[swap_type];
+}
+
 static void *zswap_find(unsigned long entry)
 {
-	unsigned int type = entry & ((1u << ENTRY_TYPE_BITS) - 1);
 	unsigned long offset = entry >> ENTRY_TYPE_BITS;
 	struct xarray **trees = ZSL_SYMBOL(zswap_trees);
 
-	if (type >= MAX_SWAPFILES || !trees[type])
-		return NULL;
-	return xa_load(trees[type] + (offset >> ZSWAP_TREE_SHIFT), offset);
+	return xa_load(trees[swap_type] + (offset >> ZSWAP_TREE_SHIFT), offset);
 }
 
 static struct stored find_in_zswap(unsigned long entry)
@@ -105,42 +117,59 @@ static struct zsf_object object_at(const struct stored *at)
 
 /* ---- getting ready ------------------------------------------------------- */
 
-static int find_pools(void)
+/* Once: the agent has made the disk and swaps to it, and to nothing else. */
+static int find_pools(unsigned int type)
 {
+	struct xarray **trees = ZSL_SYMBOL(zswap_trees);
 	struct list_head *pools = ZSL_SYMBOL(zswap_pools);
 	void *zram = idr_find(ZSL_SYMBOL(zram_index_idr), 0);
 	struct gendisk *disk;
 	char *first;
 
+	if (type >= MAX_SWAPFILES || !trees[type])
+		return -ERANGE;
 	if (list_empty(pools) || !zram)
 		return -ENODEV;
 	first = (char *)pools->next - ZSL_OFF_zswap_pool_list;
 	zswap_zs = ZSL_FIELD(struct zs_pool *, first, zswap_pool_zs_pool);
 	zram_zs = ZSL_FIELD(struct zs_pool *, zram, zram_mem_pool);
-	zram_table = ZSL_FIELD(void *, zram, zram_table);
-	if (!zram_table)
+	if (!ZSL_FIELD(void *, zram, zram_table))
 		return -ENODEV;
+	zram_table = ZSL_FIELD(void *, zram, zram_table);
+	disk_pages = ZSL_FIELD(u64, zram, zram_disksize) >> PAGE_SHIFT;
+	swap_type = type;
 	/* The swap header has been read for good: without it the disk is empty. */
 	disk = ZSL_FIELD(struct gendisk *, zram, zram_disk);
 	disk->fops->swap_slot_free_notify(disk->part0, 0);
 	return 0;
 }
 
-/* The agent tells, pattern by pattern, where a page went. */
+/* The agent tells, pattern by pattern, where a page went; at last that it is done. */
 int zsf_swap_sample(const struct zsfuzz_swap_sample *sample)
 {
 	unsigned long entry = sample->entry & (BIT(ENTRY_BITS) - 1);
+	bool on_disk = sample->on_disk;
 	struct stored at;
-	int ret = find_pools();
+	int ret;
 
-	if (ret)
-		return ret;
-	if (sample->pattern >= ZSFUZZ_PATTERNS) {
+	if (ready)
+		return -EALREADY;
+	if (sample->pattern > ZSFUZZ_PATTERNS)
+		return -EINVAL;
+	if (sample->pattern == ZSFUZZ_PATTERNS) {
+		if (~sampled)
+			return -ENODATA;
 		ready = true;
 		return 0;
 	}
-	at = sample->on_disk ? find_on_disk(entry) : find_in_zswap(entry);
-	lengths[!!sample->on_disk][sample->pattern] = at.length;
+	ret = zram_table ? 0 : find_pools(type_of(entry));
+	if (ret)
+		return ret;
+	if (!entry_is_on_disk(entry))
+		return -ERANGE;
+	at = on_disk ? find_on_disk(entry) : find_in_zswap(entry);
+	lengths[on_disk][sample->pattern] = at.length;
+	sampled |= 1u << (sample->pattern + on_disk * ZSFUZZ_PATTERNS);
 	return 0;
 }
 
@@ -163,10 +192,10 @@ void zsf_swap_reset(struct zsf_session *s)
 	struct zsf_pool *pool;
 	unsigned int i;
 
-	if (!s->swap.used && s->pools[ZSFUZZ_ZSWAP_POOL].zs == zswap_zs)
+	if (!s->swap.used && (!ready || s->pools[ZSFUZZ_ZSWAP_POOL].zs == zswap_zs))
 		return;
 	memset(&s->swap, 0, sizeof(s->swap));
-	if (!ready)
+	if (!ready || !s->has_agent)
 		return;
 	s->pools[ZSFUZZ_ZSWAP_POOL].zs = zswap_zs;
 	s->pools[ZSFUZZ_ZSWAP_POOL].aware = (zsf_features() & owners) == owners;
@@ -297,8 +326,13 @@ static void page_went_out(struct zsf_session *s, unsigned int number, u64 entry,
 		res->ret = -EAGAIN;	/* it is in memory still */
 		return;
 	}
+	entry &= BIT(ENTRY_BITS) - 1;
+	if (!entry_is_on_disk(entry)) {
+		res->ret = -ERANGE;
+		return;
+	}
 	page->swapped = true;
-	page->entry = entry & (BIT(ENTRY_BITS) - 1);
+	page->entry = entry;
 	at = find(page);
 	if (!at.pool)
 		return;
@@ -586,7 +620,8 @@ static int op_swap_compact(struct zsf_session *s, const struct zsfuzz_op *op,
 int zsf_swap_op(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call)
 {
-	if (!ready)
+	/* Neither has a file of debugfs, nor the ring before all was ready. */
+	if (!s->pools[ZSFUZZ_ZSWAP_POOL].zs)
 		return -EOPNOTSUPP;
 	switch (op->op) {
 	case ZSFUZZ_PAGE_WRITE:

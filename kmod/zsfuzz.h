@@ -104,6 +104,7 @@ struct zsf_session {
 
 	u8			fail_nth;	/* armed for the next operation */
 	bool			fail_armed;
+	bool			has_agent;	/* that of the ring: it can swap */
 	bool			tree_changed;	/* cgroups were created or removed */
 	unsigned long		zspages_base;	/* NR_ZSPAGES when the program began */
 	unsigned long		places[ZSFUZZ_OBJECTS];	/* before a compaction */

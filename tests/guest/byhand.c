@@ -277,6 +277,24 @@ static void make_cgroups(int fd)
 	    one(fd, &(struct zsfuzz_op){ .op = ZSFUZZ_CGROUP_REMOVE, .owner = 4 }));
 }
 
+/* ---- swap ------------------------------------------------------------------ */
+
+/* What the agent says of its disk, by one who has none. */
+static long sample(int fd, unsigned int pattern, unsigned long long entry)
+{
+	struct zsfuzz_swap_sample told_module = { .pattern = pattern, .entry = entry };
+
+	return told(ioctl(fd, ZSFUZZ_IOC_SWAP, &told_module));
+}
+
+static void refuse_samples(int fd)
+{
+	say("sample of no disk", sample(fd, 0, 0));
+	say("sample of no type", sample(fd, 0, ~0ull));
+	say("sample of no pattern", sample(fd, ZSFUZZ_PATTERNS + 1, 0));
+	say("ready without samples", sample(fd, ZSFUZZ_PATTERNS, 0));
+}
+
 /* ---- the parts ------------------------------------------------------------- */
 
 static void with_exec(void)
@@ -353,6 +371,7 @@ static void unloading(void)
 	close(fd);
 	fd = open_file("ring");
 	say("ring twice", open_file("ring"));
+	refuse_samples(fd);
 	say("unload while ring open", unload());
 	close(fd);
 	say("modules", modules());

@@ -246,6 +246,13 @@ def test_the_ring_has_one_user(byhand: ByHand) -> None:
     assert byhand["ring twice"] == -errno.EBUSY
 
 
+def test_swap_is_not_ready_before_all_was_measured_on_a_disk(byhand: ByHand) -> None:
+    assert byhand["sample of no disk"] == -errno.ERANGE
+    assert byhand["sample of no type"] == -errno.ERANGE
+    assert byhand["sample of no pattern"] == -errno.EINVAL
+    assert byhand["ready without samples"] == -errno.ENODATA
+
+
 def test_a_module_in_use_cannot_be_unloaded(byhand: ByHand) -> None:
     assert byhand["unload while open"] == -errno.EWOULDBLOCK
     assert byhand["works still"] == 0

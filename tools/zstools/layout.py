@@ -35,25 +35,16 @@ REQUIRED = {
 }
 # The same for the swap path, of which a kernel may have no part: then none of them is told.
 SWAP_UNITS = {
-    "mm/zswap.c": {"zswap_entry": "handle length pool", "zswap_pool": "zs_pool list"},
+    "mm/zswap.c": {"zswap_entry": "handle length", "zswap_pool": "zs_pool list"},
     "drivers/block/zram/zram_drv.c": {
-        "zram": "mem_pool table disk",
+        "zram": "mem_pool table disk disksize",
         "zram_table_entry": "handle attr",
     },
 }
 SWAP_ENUMERATORS = ("ZRAM_SAME",)
-# Of these only the named members are of use.
-ONLY = {"page": ("memcg_data",)}
-ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
-PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
-# Each is left out where the kernel does not have it.
-SYMBOLS = (
-    "zsmalloc_mops",
-    "mem_cgroup_flush_stats",
-    "css_rstat_flush",
-    "memcg_page_state",
+SWAP_SYMBOLS = (
     "memcg_events",
-    "obj_cgroup_may_zswap",
+    "nr_zswap_trees",
     "zswap_trees",
     "zswap_pools",
     "zswap_stored_pages",
@@ -62,6 +53,19 @@ SYMBOLS = (
     "zswap_shrink_work",
     "shrink_wq",
     "zram_index_idr",
+)
+# Of these only the named members are of use.
+ONLY = {"page": ("memcg_data",)}
+ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
+PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
+# Each is left out where the kernel does not have it.
+SYMBOLS = (
+    "zsmalloc_mops",
+    *SWAP_SYMBOLS,
+    "mem_cgroup_flush_stats",
+    "css_rstat_flush",
+    "memcg_page_state",
+    "obj_cgroup_may_zswap",
     "drain_all_stock",
     "drain_local_memcg_stock",
     "handle_cachep",
@@ -84,6 +88,12 @@ class Layout:
     anchor: int  # address of zs_malloc()
     symbols: dict[str, int]  # addresses minus @anchor
     coverage: Coverage
+
+    @property
+    def has_swap(self) -> bool:
+        """Tell whether all is known that kmod/swap.c needs."""
+        needed = {*SWAP_SYMBOLS, *SWAP_ENUMERATORS}
+        return "zram" in self.structs and needed <= {*self.symbols, *self.enumerators}
 
     def to_json(self) -> str:
         """Render for layout.json; sites are addresses after the call, as KCOV records them."""

@@ -20,7 +20,7 @@ struct size_class {
 };
 struct zs_pool {
 	const char *name; struct size_class *size_class[255]; unsigned long pages_allocated;
-	struct zs_pool_stats stats; int lock, compaction_in_progress;
+	struct zs_pool_stats stats; void *shrinker; int lock;
 };
 struct page { unsigned long flags, words[6]; unsigned long memcg_data; };
 struct zpdesc {

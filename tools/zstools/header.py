@@ -32,7 +32,6 @@ def render_header(layout: Layout) -> str:
 
 def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield "ZSL_DESIGN", DESIGNS.index(layout.design)
-    yield f"ZSL_DESIGN_{layout.design.upper()}", 1
     for struct in layout.structs.values():
         yield from _struct_macros(struct)
     yield "ZSL_SIZE_CLASSES", layout.size_classes
@@ -44,7 +43,6 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
         yield "ZSL_HAS_SWAP", 1
     for name, distance in layout.symbols.items():
         yield f"ZSL_SYM_{name}", f"({distance}L)"
-    yield "ZSL_ZS_MALLOC_ADDR", f"{layout.anchor:#x}UL"
     yield "ZSL_BUILD_ID", "{ " + ", ".join(f"{b:#04x}" for b in layout.build_id) + " }"
     yield "ZSL_BUILD_ID_AT", f"({layout.build_id_at}L)"
     yield "ZSL_SITES", len(layout.coverage.sites)

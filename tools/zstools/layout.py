@@ -24,13 +24,11 @@ _NOTE_HEAD = 16  # bytes of a note before its build ID: three words, and the nam
 
 # Structure: the members without which the module cannot work.
 REQUIRED = {
-    "zs_pool": "name size_class pages_allocated stats lock compaction_in_progress",
-    "size_class": "lock fullness_list size objs_per_zspage pages_per_zspage index stats",
-    "zspage": "huge fullness class magic inuse freeobj first_zpdesc list pool zsl",
+    "zs_pool": "size_class shrinker",
+    "size_class": "fullness_list size objs_per_zspage pages_per_zspage index stats",
+    "zspage": "huge fullness class inuse freeobj first_zpdesc list zsl",
     "zspage_lock": "lock cnt",
-    "zpdesc": "next handle zspage first_obj_offset",
-    "zs_size_stat": "objs",
-    "zs_pool_stats": "pages_compacted",
+    "zpdesc": "next handle zspage",
     "page": "",
 }
 # The same for the swap path, of which a kernel may have no part: then none of them is told.
@@ -62,14 +60,11 @@ PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
 SYMBOLS = (
     "zsmalloc_mops",
     *SWAP_SYMBOLS,
-    "mem_cgroup_flush_stats",
     "css_rstat_flush",
     "memcg_page_state",
     "obj_cgroup_may_zswap",
     "drain_all_stock",
     "drain_local_memcg_stock",
-    "handle_cachep",
-    "zspage_cachep",
     "jiffies_min_age",
 )
 

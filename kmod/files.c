@@ -173,11 +173,19 @@ static ssize_t exec_write(struct file *file, const char __user *from, size_t cou
 
 static int exec_finish(struct user_file *u)
 {
+	int ret;
+
 	if (u->out.pos != u->buffer)
 		return -ENOBUFS;	/* read what is there first */
 	zsf_snapshot(u->session, &u->out);
 	zsf_snapshot_end(u->session, &u->out);
-	return zsf_session_reset(u->session);
+	ret = zsf_session_reset(u->session);
+	if (u->out.full) {
+		u->out.pos = u->buffer;
+		u->out.full = false;
+		ret = ret ?: -ENOBUFS;	/* all was freed, nothing can be read */
+	}
+	return ret;
 }
 
 static long user_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

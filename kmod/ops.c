@@ -670,7 +670,7 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 	switch (call->action) {
 	case ZSFUZZ_AGENT_CGROUP_REMOVE:
 		res->ret = zsf_cgroup_removed(call->cgroup, call->held, req->result);
-		zsf_swap_left(s, call->cgroup);
+		zsf_swap_cgroup_removed(s, call->cgroup);
 		s->tree_changed = true;
 		break;
 	case ZSFUZZ_AGENT_CGROUP_CREATE:
@@ -678,7 +678,12 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		s->tree_changed = true;
 		break;
 	default:
-		zsf_swap_finish(s, call, req, res);
+		if (res->ret) {
+			result_init(res);
+			res->ret = req->result;
+		} else {
+			zsf_swap_finish(s, call, req, res);
+		}
 	}
 	res->zspages = zsf_zspages(s);
 }

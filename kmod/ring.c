@@ -2,7 +2,7 @@
 /*
  * The ring: requests from the host through shared memory, served from inside
  * one blocking ioctl of the agent.  What has to be done in user space (cgroup
- * directories) goes back to the agent, which then calls again.
+ * directories, pages of processes) goes back to the agent, which then calls again.
  */
 #include <linux/debug_locks.h>
 #include <linux/debugfs.h>

@@ -23,7 +23,7 @@
 #define ENTRY_BITS	55
 
 #define ZSWAP_TREE_SHIFT	14	/* ZSWAP_ADDRESS_SPACE_SHIFT */
-#define MAX_ROUNDS		64	/* of the shrink worker; one writes back 16 pages or more */
+#define MAX_ROUNDS		64	/* of the shrink worker; one may only take 16 pages' second chance away */
 
 static u32 lengths[2][ZSFUZZ_PATTERNS];
 static struct zs_pool *zswap_zs, *zram_zs;
@@ -188,7 +188,6 @@ u32 zsf_swap_length(unsigned int pattern, bool on_disk)
 /* The pools are not ours: they are looked at only. */
 void zsf_swap_reset(struct zsf_session *s)
 {
-	u32 owners = ZSFUZZ_HAS_OWNERS | ZSFUZZ_HAS_MEMCG;
 	struct zsf_pool *pool;
 	unsigned int i;
 
@@ -198,7 +197,7 @@ void zsf_swap_reset(struct zsf_session *s)
 	if (!ready || !s->has_agent)
 		return;
 	s->pools[ZSFUZZ_ZSWAP_POOL].zs = zswap_zs;
-	s->pools[ZSFUZZ_ZSWAP_POOL].aware = (zsf_features() & owners) == owners;
+	s->pools[ZSFUZZ_ZSWAP_POOL].aware = zsf_keeps_owners();
 	s->pools[ZSFUZZ_ZRAM_POOL].zs = zram_zs;
 	for (i = ZSFUZZ_ZSWAP_POOL; i <= ZSFUZZ_ZRAM_POOL; i++) {
 		pool = &s->pools[i];
@@ -435,14 +434,12 @@ void zsf_swap_put_events(struct zsf_session *s, struct zsf_out *out)
 			put_events(s, i, out);
 }
 
-/* Takes the agent's answer; @res->ret is its result already. */
+/* Takes the agent's answer, which is that it succeeded. */
 void zsf_swap_finish(struct zsf_session *s, const struct zsf_call *call,
 		     const struct zsfuzz_agent_request *req, struct zsfuzz_result *res)
 {
 	struct zsf_page *page = &s->swap.pages[call->page];
 
-	if (res->ret)
-		return;
 	switch (call->action) {
 	case ZSFUZZ_AGENT_PAGE_WRITE:
 		if (!page->live) {
@@ -559,7 +556,11 @@ static int op_stat_files(const struct zsfuzz_op *op, struct zsf_call *call)
 
 /* ---- operations that need no agent ---------------------------------------- */
 
-/* The worker begins with the cgroup after this one, of whatever program. */
+/*
+ * The worker begins with the cgroup after this one, of whatever program.
+ * zswap_shrink_lock cannot be had; nobody has it, as the worker was flushed, and on
+ * one CPU without preemption nobody takes it meanwhile.
+ */
 static void forget_next_shrink(void)
 {
 	struct mem_cgroup **next = ZSL_SYMBOL(zswap_next_shrink);
@@ -647,7 +648,7 @@ int zsf_swap_op(struct zsf_session *s, const struct zsfuzz_op *op,
 /* ---- cgroups that are removed --------------------------------------------- */
 
 /* c<number> was removed: its process is in the root cgroup, its pages stay where they are. */
-void zsf_swap_left(struct zsf_session *s, unsigned int number)
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int number)
 {
 	unsigned int i;
 
@@ -741,7 +742,7 @@ void zsf_swap_joined(struct zsf_session *s, unsigned int number)
 {
 }
 
-void zsf_swap_left(struct zsf_session *s, unsigned int number)
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int number)
 {
 }
 

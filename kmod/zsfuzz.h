@@ -119,6 +119,7 @@ void zsf_session_drain(struct zsf_session *s);
 
 int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware);
 void zsf_pool_destroy(struct zsf_session *s, unsigned int number);
+bool zsf_keeps_owners(void);
 u32 zsf_pool_compacted(struct zsf_pool *pool);
 void zsf_pool_hook(struct zsf_pool *pool);
 void zsf_pool_flush(struct zsf_session *s, unsigned int number);
@@ -217,7 +218,7 @@ void zsf_swap_finish(struct zsf_session *s, const struct zsf_call *call,
 		     const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
 void zsf_swap_begin(struct zsf_session *s);
 void zsf_swap_joined(struct zsf_session *s, unsigned int cgroup);
-void zsf_swap_left(struct zsf_session *s, unsigned int cgroup);
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int cgroup);
 void zsf_swap_put_pages(struct zsf_session *s, struct zsf_out *out);
 void zsf_swap_put_events(struct zsf_session *s, struct zsf_out *out);
 u8 zsf_swap_leftovers(struct zsf_session *s);

@@ -368,15 +368,25 @@ void swap_leave_cgroup(unsigned int number, const char *root_path)
 {
 	struct process *p = find_process(number);
 
+	if (p && move_process(p->pid, root_path))
+		agent_die("moving a process to the root cgroup");
+}
+
+/* The cgroup was removed, or @kept: its process goes back. */
+void swap_left_cgroup(unsigned int number, const char *kept)
+{
+	struct process *p = find_process(number);
+
 	if (!p)
 		return;
-	if (!p->pages) {
+	if (kept) {
+		if (move_process(p->pid, kept))
+			agent_die("moving a process back to its cgroup");
+	} else if (p->pages) {
+		p->cgroup = NOBODY;
+	} else {
 		end_process(p);
-		return;
 	}
-	if (move_process(p->pid, root_path))
-		agent_die("moving a process to the root cgroup");
-	p->cgroup = NOBODY;
 }
 
 void swap_forget_all(void)

@@ -321,6 +321,9 @@ static void with_ops(void)
 {
 	int fd = open_file("ops");
 
+	text(fd, "README", "malloc o=0 p=0 size=2720 c=0 arg=3\n");
+	close(fd);
+	fd = open_file("ops");
 	text(fd, "text", "# a comment\n\n  malloc o=0 p=0 size=1000 c=0 arg=3\n"
 			 "malloc o=1 p=1 size=0x20\nread o=0\nfree o=1 \nfree o=1\n");
 	text(fd, "kept for the next write", "free o=0");

@@ -112,7 +112,7 @@ def shown(result: tuple[int, ...]) -> tuple[int, ...]:
     for name in SHOWN:
         value = values[name]
         bits = widths.get(name, 8 if name in small else 0)
-        signed.append(value - (1 << bits) if bits and value >> (bits - 1) else value)
+        signed.append(-1 if bits and value == (1 << bits) - 1 else value)
     return tuple(signed)
 
 
@@ -130,6 +130,13 @@ def test_text_gets_the_answers_that_the_model_gives(byhand: ByHand) -> None:
     """
     words = ["malloc", "malloc", "read", "free", "free", "free"]
     assert lines == list(zip(words, map(shown, answers(program)), strict=True))
+
+
+def test_the_readme_shows_the_answer_that_comes(byhand: ByHand) -> None:
+    shown = re.search(r"echo '(.+)' >&3\n +cat <&3\n +(.+)\n", (ROOT / "README.md").read_text())
+    assert shown is not None
+    assert shown[1] in Path(__file__).with_name("byhand.c").read_text()
+    assert byhand.output("README") == [shown[2]]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@
 #define ENTRY_BITS	55
 
 #define ZSWAP_TREE_SHIFT	14	/* ZSWAP_ADDRESS_SPACE_SHIFT */
-#define MAX_ROUNDS		64	/* of the shrink worker; one may only take 16 pages' second chance away */
+#define MAX_ROUNDS		64	/* of the shrink worker; see op_writeback() */
 
 static u32 lengths[2][ZSFUZZ_PATTERNS];
 static struct zs_pool *zswap_zs, *zram_zs;
@@ -572,7 +572,8 @@ static void forget_next_shrink(void)
 
 /*
  * As when the pool's limit is reached: the worker writes pages back, and is
- * asked again until there is none left.
+ * asked again until there is none left: 16 pages that get a second chance are
+ * all that one round may come to.
  */
 static int op_writeback(struct zsf_session *s, struct zsfuzz_result *res)
 {

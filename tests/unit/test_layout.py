@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from toykernel import compile_image
 
 from zstools.branches import Branch
 from zstools.dwarf import Struct, find_unit, open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
-from zstools.layout import Layout, read_layout
+from zstools.layout import SWAP_SYMBOLS, Layout, read_layout
 
 TINY = """\
 #include <stdio.h>
@@ -151,11 +153,34 @@ def test_prototypes_and_symbols_are_counted_from_the_anchor(tmp_path: Path) -> N
     image = compile_image(tmp_path / "tree")
     layout = read_layout(image)
     assert layout.arguments == {"zs_create_pool": 1, "zs_malloc": 4, "zs_obj_write": 4}
-    assert layout.symbols["zs_create_pool"] == _address(image, "zs_create_pool") - layout.anchor
     assert layout.anchor == _address(image, "zs_malloc")
-    assert "handle_cachep" not in layout.symbols
+    assert layout.symbols == {"zsmalloc_mops": _address(image, "zsmalloc_mops") - layout.anchor}
     assert layout.size_classes == 255
+
+
+@pytest.mark.parametrize("missing", ["", *SWAP_SYMBOLS, "ZRAM_SAME", "zram"])
+def test_a_kernel_has_swap_if_all_of_it_is_known(tmp_path: Path, missing: str) -> None:
+    layout = read_layout(compile_image(tmp_path / "tree"))
+    whole = replace(
+        layout,
+        structs=layout.structs | {"zram": Struct("zram", 8, ())},
+        enumerators=layout.enumerators | {"ZRAM_SAME": 12},
+        symbols=dict.fromkeys(SWAP_SYMBOLS, 8),
+    )
+    for facts in (whole.structs, whole.enumerators, whole.symbols):
+        facts.pop(missing, None)
+    assert ("ZSL_HAS_SWAP" in render_header(whole)) == (not missing)
+
+
+def test_the_build_id_is_where_the_running_image_has_it(tmp_path: Path) -> None:
+    image = compile_image(tmp_path / "tree")
+    layout = read_layout(image)
     assert len(layout.build_id) == 20
+    with image.open("rb") as file:
+        elf = ELFFile(file)
+        (offset,) = elf.address_offsets(layout.anchor + layout.build_id_at, 20)
+        file.seek(offset)
+        assert file.read(20) == layout.build_id
 
 
 @pytest.fixture(scope="module")

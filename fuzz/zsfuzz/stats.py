@@ -23,6 +23,7 @@ class Stats:
         "audits",
         "tolerated",
         "microseconds",  # from the first program on
+        "no swap path",  # 1: the kernel refuses the operations on pages of processes
         *(f"outcome {outcome.value}" for outcome in Outcome),
         *(f"op {opcode.name.lower()}" for opcode in Opcode),
     )

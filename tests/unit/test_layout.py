@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from zstools.branches import Branch
 from zstools.dwarf import Struct, find_unit, open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
-from zstools.layout import Layout, read_layout
+from zstools.layout import SWAP_ENUMERATORS, Layout, read_layout
 
 TINY = """\
 #include <stdio.h>
@@ -120,6 +121,30 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
     image = compile_image(tmp_path / "tree", "-Dfreeobj=free_object")
     with pytest.raises(LayoutError, match="struct zspage has no freeobj"):
         read_layout(image)
+
+
+def test_a_kernel_without_the_swap_path_says_what_is_missing(tmp_path: Path) -> None:
+    layout = read_layout(compile_image(tmp_path / "tree", "-DSTOCK"))
+    assert layout.no_swap.startswith("no debug information for mm/zswap.c")
+    assert json.loads(layout.to_json())["no_swap"] == layout.no_swap
+    assert "zswap_entry" not in render_header(layout)
+
+
+@pytest.mark.parametrize("name", ["memcg_events", "ZRAM_SAME", "struct zswap_entry"])
+def test_whatever_is_missing_of_the_swap_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # All of it is asked of the one file of the toy kernel, which has all but `name`.
+    word = name.removeprefix("struct ")
+    monkeypatch.setattr("zstools.layout.SWAP_UNITS", {"mm/zsmalloc.c": {"zspage": "list"}})
+    monkeypatch.setattr("zstools.layout.SWAP_ENUMERATORS", ("ZS_OBJS_INUSE",))
+    monkeypatch.setattr("zstools.layout.SWAP_SYMBOLS", ("zs_malloc",))
+    image = compile_image(tmp_path / "tree", "-DSTOCK")
+    assert read_layout(image).no_swap == ""
+    kind = "UNITS" if word != name else "ENUMERATORS" if name in SWAP_ENUMERATORS else "SYMBOLS"
+    wanted = {"mm/zsmalloc.c": {word: ""}} if kind == "UNITS" else (word,)
+    monkeypatch.setattr(f"zstools.layout.SWAP_{kind}", wanted)
+    assert f"has no {name}" in read_layout(image).no_swap
 
 
 def test_the_header_agrees_with_the_compiler(tmp_path: Path) -> None:

@@ -274,7 +274,8 @@ def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Pa
 )  # fmt: skip
 @click.option(
     "--variant", "variants", multiple=True, metavar="NAME",
-    help="Such as chain-16, or default; may be repeated.  [default: all]",
+    help="Such as chain-16, or default; may be repeated.  "
+    f"[default: all but {' and '.join(matrices.MEANS)}]",
 )  # fmt: skip
 @click.option("--flavour", type=click.Choice(FLAVOURS), default="plain", show_default=True)
 @linux_option
@@ -300,7 +301,8 @@ def matrix(
     if unknown := [name for name in variants if name not in known]:
         raise Failed(f"no variant {unknown[0]!r}: there is {', '.join(known)}")
     console = Console(stderr=True)
-    specs = matrices.specs_of(designs or tuple(DESIGNS), variants or known, flavour, linux)
+    chosen = variants or matrices.usual_variants()
+    specs = matrices.specs_of(designs or tuple(DESIGNS), chosen, flavour, linux)
     with locked_output(output):
         rows = matrices.run_matrix(
             specs, programs, output, for_console(console, False),

@@ -39,6 +39,7 @@ class Explorer:
         self.config = config
         self.stats = Stats(Path(config.work) / f"{config.name}.stats", create=True)
         self.machine = start_machine(config, console=f"{config.name}.console")
+        self.stats.set("no swap path", not self.machine.kernel.has_swap)
         self.engine = Engine(CoverageMap(Path(config.layout)).pcs, SITUATIONS)
         self.machine.map_counters(self.engine.coverage.address)
         self.model = Model(self.machine.kernel, self.engine.features.bytes)

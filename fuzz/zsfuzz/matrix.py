@@ -28,6 +28,7 @@ from zstools.plan import find_variants
 from zstools.progress import BuildProgress
 
 DEFAULT = "default"  # the variant that changes nothing
+MEANS = ("selftests", "watchdogs")  # of other tests: zsmalloc is built as ever
 PROGRAMS = 2000  # mutated ones, for each combination
 _ALIGN = "<<>><"  # of the columns of the table
 
@@ -65,6 +66,11 @@ class Row:
 def all_variants() -> tuple[str, ...]:
     """Name the variants, the one that changes nothing first."""
     return (DEFAULT, *find_variants())
+
+
+def usual_variants() -> tuple[str, ...]:
+    """Name those that the matrix has if none is asked for."""
+    return tuple(name for name in all_variants() if name not in MEANS)
 
 
 def specs_of(

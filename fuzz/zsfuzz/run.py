@@ -19,6 +19,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.rawbytes import DEFAULT_LIMIT, decode, encode
 from zsfuzz.spawn import WorkerProcess
+from zsfuzz.swappath import why_no_swap
 from zsfuzz.workerconfig import WorkerConfig, worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
@@ -75,6 +76,7 @@ class Result:
     new_inputs: int = 0
     compiled: bool = False  # model, decoder and mutator
     output: str = ""
+    no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
 
     def total(self, name: str) -> int:
@@ -119,6 +121,7 @@ class Result:
             "restarts": self.total("restarts"),
             "workers": self.stats,
             "bad_files": list(self.bad_files),
+            "no_swap": self.no_swap,
             "output": self.output,
         }
 
@@ -310,7 +313,11 @@ class Run:
             bad_files=tuple(self._bad),
             new_inputs=self._seen.saved,
             output=str(self.output),
+            no_swap=self._why_no_swap(workers[0]),
         )
+
+    def _why_no_swap(self, explorer: WorkerProcess) -> str:
+        return why_no_swap(self.kernels[0].layout) if explorer.stats.get("no swap path") else ""
 
 
 def _describe(path: Path) -> dict[str, object]:

@@ -18,6 +18,8 @@ STEP = 2  # mutations from one program of `mutated` to the next
 KEPT = 32  # programs that mutations start from
 CROSSED = 0.1  # of the programs, those that are crossed with another one
 AUDIT_EVERY = 500  # programs
+SWAP_EVERY = 20  # programs: a swap operation takes as long as hundreds of others
+SWAP_OPERATIONS = 48  # in a program that swaps
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,17 @@ class Smoke:
 
 
 def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Make programs in wire form by the mutator from nothing; the same ones for the same seed."""
+    """Make programs in wire form by the mutator from nothing; the same ones for the same seed.
+
+    Every SWAP_EVERY-th one swaps pages, which the others do hardly ever.
+    """
     mutator = Mutator(distinct_classes(facts))
     rng = random.Random(seed)  # noqa: S311 - choices, not secrets
     kept, max_size = [b""], 1 + 8 * 128
-    for _ in range(count):
+    for number in range(1, count + 1):
+        if number % SWAP_EVERY == 0:
+            yield decode(mutator.swap(1 + 8 * SWAP_OPERATIONS, seed * count + number))
+            continue
         data = rng.choice(kept)
         for _ in range(STEP):
             data = mutator.mutate(data, max_size, rng.getrandbits(32))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from zstools.branches import Branch
 from zstools.dwarf import Struct, find_unit, open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
-from zstools.layout import SWAP_SYMBOLS, Layout, read_layout
+from zstools.layout import SWAP_ENUMERATORS, Layout, read_layout
 
 TINY = """\
 #include <stdio.h>
@@ -124,6 +125,30 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
         read_layout(image)
 
 
+def test_a_kernel_without_the_swap_path_says_what_is_missing(tmp_path: Path) -> None:
+    layout = read_layout(compile_image(tmp_path / "tree", "-DSTOCK"))
+    assert layout.no_swap.startswith("no debug information for mm/zswap.c")
+    assert json.loads(layout.to_json())["no_swap"] == layout.no_swap
+    assert "zswap_entry" not in render_header(layout)
+
+
+@pytest.mark.parametrize("name", ["memcg_events", "ZRAM_SAME", "struct zswap_entry"])
+def test_whatever_is_missing_of_the_swap_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # All of it is asked of the one file of the toy kernel, which has all but `name`.
+    word = name.removeprefix("struct ")
+    monkeypatch.setattr("zstools.layout.SWAP_UNITS", {"mm/zsmalloc.c": {"zspage": "list"}})
+    monkeypatch.setattr("zstools.layout.SWAP_ENUMERATORS", ("ZS_OBJS_INUSE",))
+    monkeypatch.setattr("zstools.layout.SWAP_SYMBOLS", ("zs_malloc",))
+    image = compile_image(tmp_path / "tree", "-DSTOCK")
+    assert read_layout(image).no_swap == ""
+    kind = "UNITS" if word != name else "ENUMERATORS" if name in SWAP_ENUMERATORS else "SYMBOLS"
+    wanted = {"mm/zsmalloc.c": {word: ""}} if kind == "UNITS" else (word,)
+    monkeypatch.setattr(f"zstools.layout.SWAP_{kind}", wanted)
+    assert f"has no {name}" in read_layout(image).no_swap
+
+
 def test_the_header_agrees_with_the_compiler(tmp_path: Path) -> None:
     """Compile the header together with the structures that it describes."""
     image = compile_image(tmp_path / "tree", "-DZSPAGE")
@@ -158,18 +183,10 @@ def test_prototypes_and_symbols_are_counted_from_the_anchor(tmp_path: Path) -> N
     assert layout.size_classes == 255
 
 
-@pytest.mark.parametrize("missing", ["", *SWAP_SYMBOLS, "ZRAM_SAME", "zram"])
-def test_a_kernel_has_swap_if_all_of_it_is_known(tmp_path: Path, missing: str) -> None:
-    layout = read_layout(compile_image(tmp_path / "tree"))
-    whole = replace(
-        layout,
-        structs=layout.structs | {"zram": Struct("zram", 8, ())},
-        enumerators=layout.enumerators | {"ZRAM_SAME": 12},
-        symbols=dict.fromkeys(SWAP_SYMBOLS, 8),
-    )
-    for facts in (whole.structs, whole.enumerators, whole.symbols):
-        facts.pop(missing, None)
-    assert ("ZSL_HAS_SWAP" in render_header(whole)) == (not missing)
+@pytest.mark.parametrize("missing", ["", "the kernel has no zswap_trees"])
+def test_the_module_is_told_of_a_whole_swap_path_only(tmp_path: Path, missing: str) -> None:
+    layout = replace(read_layout(compile_image(tmp_path / "tree")), no_swap=missing)
+    assert ("ZSL_HAS_SWAP" in render_header(layout)) == (not missing)
 
 
 def test_the_build_id_is_where_the_running_image_has_it(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
         yield f"ZSL_ENUM_{name}", value
     for name, count in layout.arguments.items():
         yield f"ZSL_{name.upper()}_ARGS", count
-    if layout.has_swap:
+    if not layout.no_swap:
         yield "ZSL_HAS_SWAP", 1
     for name, distance in layout.symbols.items():
         yield f"ZSL_SYM_{name}", f"({distance}L)"

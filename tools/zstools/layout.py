@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,8 @@ class Layout:
     size_classes: int
     anchor: int  # address of zs_malloc()
     symbols: dict[str, int]  # addresses minus @anchor
+    no_swap: str  # what of the swap path is missing, "" if nothing is
     coverage: Coverage
-
-    @property
-    def has_swap(self) -> bool:
-        """Tell whether all is known that kmod/swap.c needs."""
-        needed = {*SWAP_SYMBOLS, *SWAP_ENUMERATORS}
-        return "zram" in self.structs and needed <= {*self.symbols, *self.enumerators}
 
     def to_json(self) -> str:
         """Render for layout.json; sites are addresses after the call, as KCOV records them."""
@@ -106,8 +102,8 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     unit = find_unit(elf, SOURCE)
     structs = {name: _required_struct(unit, name) for name in REQUIRED}
     structs, design = _find_owners(structs)
-    swap, swap_enumerators = _swap_path(elf)
     addresses = symbol_addresses(elf)
+    swap, swap_enumerators, no_swap = _swap_path(elf, addresses)
     if ANCHOR not in addresses:
         raise LayoutError(f"{vmlinux} has no symbol {ANCHOR}: set CONFIG_ZSMALLOC=y")
     anchor = addresses[ANCHOR]
@@ -122,6 +118,7 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
         size_classes=_size_classes(structs["zs_pool"]),
         anchor=anchor,
         symbols={n: addresses[n] - anchor for n in SYMBOLS if n in addresses},
+        no_swap=no_swap,
         coverage=read_coverage(elf, unit, vmlinux),
     )
 
@@ -129,13 +126,17 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
 def _checked_struct(unit: Unit, name: str, members: str) -> Struct:
     found = unit.struct(name)
     if found is None:
-        raise LayoutError(f"{unit.name} has no struct {name}: this zsmalloc is not supported")
+        raise LayoutError(f"{unit.name} has no struct {name}: this {_what(unit)} is not supported")
     missing = [m for m in members.split() if found.find(m) is None]
     if missing:
         raise LayoutError(
-            f"struct {name} has no {', '.join(missing)}: this zsmalloc is not supported"
+            f"struct {name} has no {', '.join(missing)}: this {_what(unit)} is not supported"
         )
     return found
+
+
+def _what(unit: Unit) -> str:
+    return Path(unit.name).stem.removesuffix("_drv")
 
 
 def _required_struct(unit: Unit, name: str) -> Struct:
@@ -145,8 +146,10 @@ def _required_struct(unit: Unit, name: str) -> Struct:
     return found
 
 
-def _swap_path(elf: ELFFile) -> tuple[dict[str, Struct], dict[str, int]]:
-    """Read the structures of zswap and zram; nothing if one of them is not as expected."""
+def _swap_path(
+    elf: ELFFile, addresses: Container[str]
+) -> tuple[dict[str, Struct], dict[str, int], str]:
+    """Read the structures of zswap and zram; none, but the reason, if something is missing."""
     structs: dict[str, Struct] = {}
     enumerators: dict[str, int] = {}
     try:
@@ -155,9 +158,13 @@ def _swap_path(elf: ELFFile) -> tuple[dict[str, Struct], dict[str, int]]:
             structs |= {name: _checked_struct(unit, name, required[name]) for name in required}
             found = unit.enumerators()
             enumerators |= {name: found[name] for name in SWAP_ENUMERATORS if name in found}
-    except LayoutError:
-        return {}, {}
-    return structs, enumerators
+    except LayoutError as error:
+        return {}, {}, str(error)
+    missing = [name for name in SWAP_ENUMERATORS if name not in enumerators]
+    missing += [name for name in SWAP_SYMBOLS if name not in addresses]
+    if missing:
+        return {}, {}, f"the kernel has no {', '.join(missing)}"
+    return structs, enumerators, ""
 
 
 def _find_owners(structs: dict[str, Struct]) -> tuple[dict[str, Struct], str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.abi import Abi
+from zsfuzz.guest.lengths import check_lengths
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml
@@ -52,7 +53,7 @@ class Machine:
 
     def _describe(self) -> Kernel:
         features, info = self.ring.info("features"), self.ring.info
-        return Kernel(
+        kernel = Kernel(
             design=design_by_number(info("design")).name,
             page_size=info("page_size"),
             chain_size=info("chain_size"),
@@ -66,6 +67,9 @@ class Machine:
             zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
             disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
         )
+        if kernel.has_swap:
+            check_lengths(kernel.zswap_lengths, kernel.disk_lengths, kernel.page_size)
+        return kernel
 
     # ---- programs ---------------------------------------------------------------------------
 

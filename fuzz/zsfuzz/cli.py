@@ -24,6 +24,7 @@ from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings import locked_output
+from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take_kernel
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
@@ -38,26 +39,12 @@ from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
 from zstools.errors import ZsToolsError
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
+from zstools.kernel import FLAVOURS, Kernel, KernelSpec
 from zstools.progress import for_console
 
 ALL = "all"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
-
-design_option = click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
-linux_option = click.option(
-    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Kernel tree to copy, instead of Debian's source.",
-)  # fmt: skip
-patch_option = click.option(
-    "--patch", "patches", multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Patch on top of the design, such as a planted bug; may be repeated.",
-)  # fmt: skip
 
 
 class Failed(click.ClickException):
@@ -103,9 +90,8 @@ def build_kernels(
     variants: tuple[str, ...] = (),
 ) -> list[Kernel]:
     """Take the kernels from the cache, or build them with a progress bar."""
-    console = Console(stderr=True)
     specs = [KernelSpec(design, flavour, linux, patches, variants) for flavour in flavours]
-    return [ensure_kernel(spec, for_console(console, False)) for spec in specs]
+    return [take_kernel(spec) for spec in specs]
 
 
 # ---- run -------------------------------------------------------------------------------------

@@ -16,8 +16,19 @@ from zstools.cli import variant_option
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import for_console
 
-_PATCH = click.Path(path_type=Path, exists=True, dir_okay=False)
-_TREE = click.Path(path_type=Path, exists=True, file_okay=False)
+design_option = click.option(
+    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
+    help="Where object owners are kept; stock: unpatched.",
+)  # fmt: skip
+linux_option = click.option(
+    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Kernel tree to copy, instead of Debian's source.",
+)  # fmt: skip
+patch_option = click.option(
+    "--patch", "patches", multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Patch on top of the design, such as a planted bug; may be repeated.",
+)  # fmt: skip
 
 
 def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -48,20 +59,12 @@ def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 def _options(flavour: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return [
-        click.option(
-            "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-            help="Where object owners are kept; stock: unpatched.",
-        ),
-        click.option(
-            "--flavour", type=click.Choice(FLAVOURS), default=flavour, show_default=True
-        ),
+        design_option,
+        click.option("--flavour", type=click.Choice(FLAVOURS), default=flavour, show_default=True),
         variant_option,
-        click.option("--linux", type=_TREE, help="Kernel tree to copy, instead of Debian's."),
-        click.option(
-            "--patch", "patches", multiple=True, type=_PATCH,
-            help="Patch on top of the design, such as a planted bug; may be repeated.",
-        ),
-    ]  # fmt: skip
+        linux_option,
+        patch_option,
+    ]
 
 
 def take_kernel(spec: KernelSpec) -> Kernel:

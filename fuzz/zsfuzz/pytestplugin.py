@@ -148,14 +148,19 @@ class ProgramTest(pytest.Item):
         return parent.replay
 
     def _report(self, trouble: Trouble) -> str:
+        from zsfuzz.followup import finding_of  # noqa: PLC0415
         from zsfuzz.manifest import finding_manifest  # noqa: PLC0415
-        from zsfuzz.replay.alone import finding_of  # noqa: PLC0415
         from zsfuzz.report import render  # noqa: PLC0415
 
         kernel = self._replay.kernel
         assert kernel is not None  # noqa: S101 - for the type checker
-        manifest, flavour = finding_manifest(kernel), kernel.spec.flavour
-        return render(finding_of(trouble, manifest, flavour, (1, 1)), self.path)
+        finding = finding_of(
+            trouble,
+            kernel=finding_manifest(kernel),
+            flavours=(kernel.spec.flavour,),
+            reproduced=(1, 1),
+        )
+        return render(finding, self.path)
 
     def repr_failure(
         self,

@@ -19,6 +19,7 @@ from zsfuzz.boot import boot
 from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.finding import Finding
 from zsfuzz.followup import first_account, full_account
+from zsfuzz.kerneloptions import kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
@@ -26,29 +27,14 @@ from zsfuzz.report import render
 from zsfuzz.runner import Runner
 from zsfuzz.verdict import Boot
 from zsmodel import Model
-from zsmodel.designs import DESIGNS
-from zstools.cli import variant_option
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel, find_kernel
-from zstools.progress import for_console
+from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
-_TREE = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command()
 @click.argument("file", type=_FILE)
-@click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
-@click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
-@variant_option
-@click.option("--linux", type=_TREE, help="Kernel tree to copy, instead of Debian's source.")
-@click.option(
-    "--patch", "patches", multiple=True, type=_EXISTING,
-    help="Patch on top of the design, such as a planted bug; may be repeated.",
-)  # fmt: skip
+@kernel_options("kasan")
 @click.option(
     "--output", type=_FILE, help="Where the small program goes.  [default: FILE's name, with .min]"
 )
@@ -60,11 +46,7 @@ _TREE = click.Path(path_type=Path, exists=True, file_okay=False)
 def minimise(
     ctx: click.Context,
     file: Path,
-    design: str,
-    flavour: str,
-    variants: tuple[str, ...],
-    linux: Path | None,
-    patches: tuple[Path, ...],
+    spec: KernelSpec,
     output: Path | None,
     seconds: float | None,
 ) -> None:
@@ -76,8 +58,7 @@ def minimise(
     """
     entry = load(file)
     console = Console(stderr=True)
-    spec = KernelSpec(design, flavour, linux, patches, variants)
-    kernel = ensure_kernel(spec, for_console(console, False))
+    kernel = take_kernel(spec)
     output = output or file.with_name(f"{file.name.removesuffix(SUFFIX)}.min{SUFFIX}")
     with tempfile.TemporaryDirectory(prefix="zsfuzz-minimise-") as work:
         others = _other_guests(spec, Path(work))
@@ -90,7 +71,7 @@ def minimise(
         ctx.exit(EXIT_CLEAN)
     if found.minimised:
         note = f"{found.outcome.value}: {found.title}"
-        replace_file(output, pack(Entry(found.program, note, design, entry.extra)))
+        replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
     click.echo(render(found, output if found.minimised else file))
     ctx.exit(EXIT_FINDINGS)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from zsfuzz.console import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
-from zsfuzz.finding import Finding
+from zsfuzz.followup import finding_of
 from zsfuzz.history import find_culprit
 from zsfuzz.oracle import compare
 from zsfuzz.outcome import Outcome
@@ -120,27 +120,13 @@ class Judge:
         if task.path in self._found:
             return
         trouble = replace(trouble, wire=task.wire)
-        finding = finding_of(trouble, self._manifest, self._config.flavour, (hits, tries))
+        finding = finding_of(
+            trouble,
+            kernel=self._manifest,
+            flavours=(self._config.flavour,),
+            reproduced=(hits, tries),
+        )
         text = render(finding, task.path)
         self._found[task.path] = Verdict(
             task.path, trouble.outcome, hits, tries, trouble.title, text, others
         )
-
-
-def finding_of(
-    trouble: Trouble, manifest: Mapping[str, Any], flavour: str, seen: tuple[int, int]
-) -> Finding:
-    """Make a finding, for a report, of trouble that was seen so many times of so many."""
-    return Finding(
-        trouble.outcome,
-        trouble.title,
-        Program.from_wire(trouble.wire),
-        kernel=manifest,
-        step=trouble.divergence.step if trouble.divergence else None,
-        divergence=trouble.divergence,
-        splat=trouble.splat,
-        detail=trouble.reason,
-        console=trouble.console,
-        flavours=(flavour,),
-        reproduced=seen,
-    )

@@ -7,14 +7,12 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from zsfuzz.program import Opcode
 from zsfuzz.records import RESULT, RESULT_SIZE
-from zsfuzz.repro.tables import Expected, fields_of, snapshot_records
+from zsfuzz.repro.tables import NAMED, Expected, fields_of, snapshot_records
 from zsmodel.wire import Record
 
 TEMPLATE = Path(__file__).with_name("reproducer.c")
 _BYTES_IN_LINE = 16
-_NAMED = (Opcode.MALLOC, Opcode.FAIL_NEXT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
 
 
 def to_c(expected: Expected, protocol: int, design: int) -> str:
@@ -26,7 +24,7 @@ def to_c(expected: Expected, protocol: int, design: int) -> str:
         f"#define PROTOCOL\t{protocol}",
         f"#define DESIGN\t\t{design}",
         f'#define DESIGN_NAME\t"{expected.design}"',
-        *(f"#define OP_{opcode.name} {int(opcode)}" for opcode in _NAMED),
+        *(f"#define OP_{opcode.name} {int(opcode)}" for opcode in NAMED),
     ]
     text = text.replace("enum { GOOD", "\n".join(constants) + "\n\nenum { GOOD", 1)
     return text.replace("/* @data@ */", "\n".join(_data(expected)))

@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from zsfuzz.program import Opcode
 from zsfuzz.records import RESULT
-from zsfuzz.repro.tables import Expected, snapshot_records
+from zsfuzz.repro.tables import NAMED, Expected, snapshot_records
 from zsmodel.wire import Record
 
 TEMPLATE = Path(__file__).with_name("reproducer.py.in")
-_NAMED = (Opcode.MALLOC, Opcode.FAIL_NEXT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
 
 
 def to_python(expected: Expected, protocol: int, design: int) -> str:
@@ -20,7 +18,7 @@ def to_python(expected: Expected, protocol: int, design: int) -> str:
     title = expected.title.replace("\\", "").replace('"', "'")
     what = f"{title} (design {expected.design}, {len(expected.steps)} steps)"
     constants = [f"PROTOCOL = {protocol}", f"DESIGN = {design}"]
-    constants += [f"OP_{opcode.name} = {int(opcode)}" for opcode in _NAMED]
+    constants += [f"OP_{opcode.name} = {int(opcode)}" for opcode in NAMED]
     text = TEMPLATE.read_text().replace("@what@", what)
     return text.replace("# @data@", "\n".join([*constants, *_data(expected)]))
 

@@ -8,12 +8,15 @@ from struct import calcsize
 
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import BadProgram
-from zsfuzz.program import OP_SIZE, Program
+from zsfuzz.program import OP_SIZE, Opcode, Program
 from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.text import format_op
 from zsmodel import Kernel, Model
 from zsmodel.wire import RECORDS, SNAPSHOT_KINDS, Record
+
+# Operations that a reproducer treats in a way of its own, and so knows by name.
+NAMED = (Opcode.MALLOC, Opcode.FAIL_NEXT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from zsfuzz.zspageview import Cell, Mark, Page, ZspageView
+from zsfuzz.report.zspageview import Cell, Mark, Page, ZspageView
 
 WIDTH = 96  # columns, of the boxes of one row
 LABEL = 9  # columns

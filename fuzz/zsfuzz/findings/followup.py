@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from zsfuzz.finding import Finding
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.verdict import Boot, Stop, flaky_causes, reproduce, try_elsewhere
 from zsfuzz.minimise.judge import Smaller, minimise_trouble
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import Runner, Trouble
-from zsfuzz.verdict import Boot, Stop, flaky_causes, reproduce, try_elsewhere
 
 
 def finding_of(trouble: Trouble, **more: Any) -> Finding:

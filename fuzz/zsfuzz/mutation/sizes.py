@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from zsfuzz.lcg import Lcg
+from zsfuzz.mutation.lcg import Lcg
 from zsmodel.classes import HANDLE_SIZE, ClassShape
 
 TABLE_SIZE = 2048

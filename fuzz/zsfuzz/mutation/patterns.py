@@ -7,9 +7,9 @@ Every function takes the random numbers, the sizes and a Site, and gives records
 from collections.abc import Callable
 from typing import NamedTuple
 
-from zsfuzz.lcg import Lcg
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.sizes import SizeTable
 from zsfuzz.program import Opcode
-from zsfuzz.sizes import SizeTable
 from zsmodel.wire import NO_OWNER
 
 MALLOC, WRITE, READ, FREE = Opcode.MALLOC, Opcode.WRITE, Opcode.READ, Opcode.FREE

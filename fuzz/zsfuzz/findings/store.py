@@ -14,15 +14,15 @@ from secrets import token_hex
 from typing import Any
 
 from zsfuzz import corpusfile
-from zsfuzz.account import account_of
 from zsfuzz.atomic import TEMPORARY, replace_file, sync_directory, write_synced
+from zsfuzz.console.frames import places_of
 from zsfuzz.errors import OutputBusy, OutputLost
-from zsfuzz.finding import Finding, finding_id
-from zsfuzz.frames import places_of
-from zsfuzz.htmlreport import render_html
-from zsfuzz.jsonreport import render_json
+from zsfuzz.findings.finding import Finding, finding_id
 from zsfuzz.outcome import Outcome
-from zsfuzz.report import render_account
+from zsfuzz.report.account import account_of
+from zsfuzz.report.data import render_json
+from zsfuzz.report.plaintext import render_account
+from zsfuzz.report.webpage import render_html
 from zsfuzz.text import format_program
 
 LOCK_NAME = ".lock"

@@ -7,10 +7,10 @@ The same as a page and for programs: htmlreport.py, jsonreport.py.
 from collections.abc import Iterator
 from pathlib import Path
 
-from zsfuzz.account import Account, Compared, Complaint, Function, Stated, Step, account_of
-from zsfuzz.drawing import draw
-from zsfuzz.finding import Finding
-from zsfuzz.frames import places_of
+from zsfuzz.console.frames import places_of
+from zsfuzz.findings.finding import Finding
+from zsfuzz.report.account import Account, Compared, Complaint, Function, Stated, Step, account_of
+from zsfuzz.report.drawing import draw
 
 SPLAT_LINES = 60
 ANSWER_COLUMN = 44

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zsfuzz.drawing import caption, mark_text
-from zsfuzz.zspageview import Cell, Mark, Page, ZspageView
+from zsfuzz.report.drawing import caption, mark_text
+from zsfuzz.report.zspageview import Cell, Mark, Page, ZspageView
 
 LEFT = 100  # room for labels
 PAGE_WIDTH = 860

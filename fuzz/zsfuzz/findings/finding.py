@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import Any
 
-from zsfuzz.console import Splat
+from zsfuzz.console.complaints import Splat
 from zsfuzz.oracle import Divergence
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program

@@ -47,7 +47,7 @@ def _speed_of(kernel: Kernel, seconds: float, seed: int) -> dict[str, Any]:
 
 def _measure(config: WorkerConfig, path: Path, work: Path) -> dict[str, Any]:
     log = work / "speed.log"
-    command = [sys.executable, "-m", "zsfuzz.speedworker", str(path)]
+    command = [sys.executable, "-m", "zsfuzz.bench.speedworker", str(path)]
     with log.open("wb") as file:
         done = subprocess.run(
             command,

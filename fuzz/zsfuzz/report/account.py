@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsfuzz.console import Splat, find_splats
-from zsfuzz.finding import Finding
-from zsfuzz.frames import Frame, Places, frames_of
+from zsfuzz.console.complaints import Splat, find_splats
+from zsfuzz.console.frames import Frame, Places, frames_of
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.titles import Difference
 from zsfuzz.outcome import Outcome
+from zsfuzz.report.zspageview import ZspageView, zspage_of
 from zsfuzz.text import format_op
-from zsfuzz.titles import Difference
 from zsfuzz.values import show
-from zsfuzz.zspageview import ZspageView, zspage_of
 from zsmodel.rules import Rule, rule_for
 
 WHOLE_PROGRAM = 96  # operations; of longer ones only the surroundings of the step are shown

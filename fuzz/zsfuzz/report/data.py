@@ -4,7 +4,7 @@
 import json
 from dataclasses import asdict
 
-from zsfuzz.account import Account
+from zsfuzz.report.account import Account
 
 VERSION = 1  # counts changes after which old readers fail
 

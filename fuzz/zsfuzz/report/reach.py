@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
-from zsfuzz.finding import Finding
+from zsfuzz.findings.finding import Finding
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.target import Target
 from zsfuzz.program import OP_SIZE

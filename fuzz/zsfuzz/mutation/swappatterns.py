@@ -7,8 +7,8 @@ lengths, so that their objects share zspages and compaction finds something to m
 
 from collections.abc import Callable
 
-from zsfuzz.lcg import Lcg
-from zsfuzz.patterns import Site, record
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.patterns import Site, record
 from zsfuzz.program import Opcode
 from zsmodel.wire import PAGES, PATTERNS
 

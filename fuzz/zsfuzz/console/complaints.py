@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from zsfuzz.stackframes import telling_function
+from zsfuzz.console.stackframes import telling_function
 
 MAX_LINES = 120  # of one report
 HOST = "host"  # the kind of complaints whose cause is the machine that the guest runs on

@@ -5,15 +5,15 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from zsfuzz.account import Account
-from zsfuzz.picture import picture_of
+from zsfuzz.report.account import Account
+from zsfuzz.report.picture import picture_of
 
 
 @cache
 def _template() -> Template:
     # Everything is escaped: a console may say anything.
     environment = Environment(
-        loader=PackageLoader("zsfuzz"),
+        loader=PackageLoader("zsfuzz.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 from statistics import median
 
-from zsfuzz.ahead import AheadMutator
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import HarnessError
 from zsfuzz.lockstep import Disagreement, Lockstep
-from zsfuzz.mutator import Mutator
+from zsfuzz.mutation.ahead import AheadMutator
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.rawbytes import COMMON, decode, encode
 from zsfuzz.oracle import compare
 from zsfuzz.program import Program
-from zsfuzz.rawbytes import COMMON, decode, encode
 from zsfuzz.text import format_program
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model

@@ -8,8 +8,8 @@ never on who was quicker.
 
 from __future__ import annotations
 
-from zsfuzz.lcg import Lcg
-from zsfuzz.mutator import Mutator
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.mutator import Mutator
 
 PARTNERS = 64  # inputs that are kept to be crossed with
 CROSS_ONE_IN = 3

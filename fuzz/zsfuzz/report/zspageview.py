@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from zsfuzz.findings.titles import Difference
 from zsfuzz.lockstep import kernel_words
 from zsfuzz.oracle import Divergence, Sides
 from zsfuzz.program import OP_SIZE, Program
 from zsfuzz.records import Field, decode
-from zsfuzz.titles import Difference
 from zsfuzz.values import show
 from zsmodel import Model
 from zsmodel.classes import ClassShape, distinct_classes

@@ -6,11 +6,10 @@ It works on whole records and never unpacks a program: speed is the reason for t
 
 from collections.abc import Callable, Iterable, Sequence
 
-from zsfuzz import patterns
-from zsfuzz.lcg import Lcg
-from zsfuzz.patterns import PATTERNS, Site, record
-from zsfuzz.program import PAGE_OPS, USES, Opcode
-from zsfuzz.rawbytes import (
+from zsfuzz.mutation import patterns
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.patterns import PATTERNS, Site, record
+from zsfuzz.mutation.rawbytes import (
     ALL_FLAGS,
     COMMON,
     DEFAULT_LIMIT,
@@ -19,8 +18,9 @@ from zsfuzz.rawbytes import (
     WITH_POOLS,
     WITH_SWAP,
 )
-from zsfuzz.sizes import SizeTable
-from zsfuzz.swappatterns import swap_block, swap_program
+from zsfuzz.mutation.sizes import SizeTable
+from zsfuzz.mutation.swappatterns import swap_block, swap_program
+from zsfuzz.program import PAGE_OPS, USES, Opcode
 from zsmodel.classes import ClassShape
 
 MALLOC, FREE = Opcode.MALLOC, Opcode.FREE

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from zsfuzz.console import HOST, Splat, find_splats, last_words
+from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
 from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
 from zsfuzz.outcome import Outcome
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from zsfuzz.findings import FindingStore
-from zsfuzz.followup import first_account, full_account
+from zsfuzz.findings.followup import first_account, full_account
+from zsfuzz.findings.store import FindingStore
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import Outcome
-from zsfuzz.reach import with_reach
+from zsfuzz.report.reach import with_reach
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.workerconfig import WorkerConfig, start_machine

@@ -18,8 +18,8 @@ from rich.text import Text
 from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
-from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.replay import bench_replay
+from zsfuzz.bench.speedcli import bench_speed
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
@@ -309,48 +309,6 @@ def bench() -> None:
 
 
 @bench.command()
-@design_option
-@click.option(
-    "--flavour",
-    "flavours",
-    multiple=True,
-    type=click.Choice(("plain", "kasan")),
-    help="May be repeated.  [default: both]",
-)
-@linux_option
-@click.option(
-    "--time",
-    "seconds",
-    type=click.FloatRange(min=2),
-    default=20.0,
-    show_default=True,
-    help="Seconds for each flavour.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def speed(
-    design: str,
-    flavours: tuple[str, ...],
-    linux: Path | None,
-    seconds: float,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Compare differential fuzzing with raw replay of the same programs by the module."""
-    kernels = build_kernels(design, flavours or ("plain", "kasan"), linux, ())
-    figures = benchmarks.speed(kernels, seconds, seed)
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-        return
-    click.echo(f"64-operation programs a second, kernel {figures['kernel']}, design {design}")
-    for flavour, found in figures["flavours"].items():
-        click.echo(
-            f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "
-            f"raw {found['raw_programs_per_second']:>10,.0f}   ratio {found['ratio']:.2f}"
-        )
-
-
-@bench.command()
 @linux_option
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True,
               help="Times that each design is timed; the median counts.")  # fmt: skip
@@ -366,6 +324,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
 
 
 bench.add_command(bench_replay)
+bench.add_command(bench_speed)
 
 
 # ---- show --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from time import perf_counter_ns
+from time import thread_time_ns
 
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
@@ -68,7 +68,10 @@ class Alternatives:
 
 
 class Sections:
-    """The loop of Lockstep.check() with a clock between its parts; nanoseconds a program."""
+    """The loop of Lockstep.check() with a clock between its parts; nanoseconds a program.
+
+    The clock is the thread's CPU time, so that other jobs on the machine do not count.
+    """
 
     NAME = "sections"
     PARTS = ("decode", "post", "model", "mutate ahead", "wait for the guest", "compare")
@@ -77,33 +80,38 @@ class Sections:
         self.lockstep = lockstep
         self.ahead = ahead
         self.sums = [0] * len(self.PARTS)
+        self.began = 0
         self.turns: list[dict[str, float]] = []
 
     def run(self, data: bytes) -> None:
         """Run one program as the lock-step does."""
         lockstep, sums = self.lockstep, self.sums
-        t0 = perf_counter_ns()
+        t0 = thread_time_ns()
         wire = decode(data)
-        t1 = perf_counter_ns()
+        t1 = thread_time_ns()
         lockstep.target.post(wire)
-        t2 = perf_counter_ns()
+        t2 = thread_time_ns()
         expected = lockstep.model.run(wire)
-        t3 = perf_counter_ns()
+        t3 = thread_time_ns()
         self.ahead.think(data)
-        t4 = perf_counter_ns()
+        t4 = thread_time_ns()
         answer = lockstep.target.collect()
-        t5 = perf_counter_ns()
+        t5 = thread_time_ns()
         if answer != expected and lockstep.judge(wire, answer) is not None:
             raise HarnessError("kernel and model differ: run `zsfuzz run` before measuring speed")
-        t6 = perf_counter_ns()
+        t6 = thread_time_ns()
         times = (t0, t1, t2, t3, t4, t5, t6)
         for i in range(len(sums)):
             sums[i] += times[i + 1] - times[i]
 
-    def end_turn(self, seconds: float, programs: int) -> None:
+    def begin_turn(self) -> None:
+        """Start the clock of all of it."""
+        self.began = thread_time_ns()
+
+    def end_turn(self, programs: int) -> None:
         """Note the turn; what is left of the time is libFuzzer's and Python's calls."""
         spent = {name: n / programs for name, n in zip(self.PARTS, self.sums, strict=True)}
-        rest = 1e9 * seconds / programs - sum(spent.values())
+        rest = (thread_time_ns() - self.began) / programs - sum(spent.values())
         self.turns.append({**spent, "libFuzzer, callbacks": rest})
         self.sums = [0] * len(self.PARTS)
 

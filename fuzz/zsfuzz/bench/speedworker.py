@@ -106,7 +106,7 @@ class SpeedMeter:
         """Go on to the next way to drive the loop; after the last, run the sample otherwise."""
         seconds = now - self.turn_began
         if self.kind == Sections.NAME:
-            self.sections.end_turn(seconds, self.programs)
+            self.sections.end_turn(self.programs)
         else:
             self.rates[self.kind] = self.programs / seconds
         if self.kind == DIFFERENTIAL:
@@ -116,6 +116,7 @@ class SpeedMeter:
         else:
             self._end_round(now)
         self.programs = 0
+        self.sections.begin_turn()
         self.turn_began = time.perf_counter()
 
     def _end_round(self, now: float) -> None:

@@ -29,6 +29,7 @@ from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
@@ -325,6 +326,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
 
 bench.add_command(bench_replay)
 bench.add_command(bench_speed)
+bench.add_command(bench_coverage)
 
 
 # ---- show --------------------------------------------------------------------------------------

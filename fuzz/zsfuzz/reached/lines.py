@@ -107,10 +107,17 @@ def _lines_of(report: Any, file: str) -> Iterable[Line]:
     for one in report["files"]:
         if not one["file"].endswith(file):
             continue
+        spans = [(f["start_line"], f["end_line"], f["name"]) for f in one["functions"]]
         for line in one["lines"]:
             branches = tuple(way["count"] for way in line["branches"])
-            name = line.get("function_name", "")
-            yield Line(file, line["line_number"], name, line["count"], branches)
+            number = line["line_number"]
+            name = line.get("function_name") or _function_at(spans, number)
+            yield Line(file, number, name, line["count"], branches)
+
+
+def _function_at(spans: Iterable[tuple[int, int, str]], number: int) -> str:
+    """Name the function that a line is in: gcov does so only for some."""
+    return next((name for start, end, name in spans if start <= number <= end), "")
 
 
 def _boot_functions(kernel: Kernel) -> frozenset[str]:

@@ -86,14 +86,14 @@ class CounterReader:
             with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
                 return list(self._profiles(_Memory(file.fileno())))
         except OSError as error:
-            raise HarnessError(f"cannot read the memory of guest {pid}: {error.strerror}") from error
+            raise HarnessError(
+                f"cannot read the memory of guest {pid}: {error.strerror}"
+            ) from error
 
     def _profiles(self, memory: _Memory) -> Iterator[Profile]:
         at, info = memory.number(self._head, 8), self._info
         while at:
-            kinds = [
-                k for k in range(self._kinds) if memory.number(at + info["merge"] + 8 * k, 8)
-            ]
+            kinds = [k for k in range(self._kinds) if memory.number(at + info["merge"] + 8 * k, 8)]
             array = memory.number(at + info["functions"], 8)
             count = min(memory.number(at + info["n_functions"], 4), _MOST)
             addresses = memory.numbers(array, count)
@@ -105,9 +105,7 @@ class CounterReader:
             )
             at = memory.number(at + info["next"], 8)
 
-    def _read_function(
-        self, memory: _Memory, at: int, owner: int, kinds: list[int]
-    ) -> Function:
+    def _read_function(self, memory: _Memory, at: int, owner: int, kinds: list[int]) -> Function:
         member = self._function
         if memory.number(at + member["key"], 8) != owner:
             raise HarnessError("a function's counters are of another file: is it built by clang?")
@@ -146,7 +144,9 @@ class _Memory:
 
 def _offsets(found: Struct | None) -> dict[str, int]:
     if found is None:
-        raise HarnessError(f"no structures of gcov in {_UNIT}: build the kernel with gcc 5 or later")
+        raise HarnessError(
+            f"no structures of gcov in {_UNIT}: build the kernel with gcc 5 or later"
+        )
     return {member.name: member.offset for member in found.members}
 
 

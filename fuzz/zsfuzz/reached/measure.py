@@ -46,7 +46,9 @@ class Reached:
     restarts: int = 0  # what a guest that died had counted is lost
 
 
-def fuzz(kernel: Kernel, times: Sequence[float], seed: int, corpus: Sequence[Path]) -> list[Reached]:
+def fuzz(
+    kernel: Kernel, times: Sequence[float], seed: int, corpus: Sequence[Path]
+) -> list[Reached]:
     """Fuzz once, and count before the first program and after each time, in seconds."""
     with tempfile.TemporaryDirectory(prefix="zsfuzz-reached-") as folder:
         work = Path(folder)

@@ -122,7 +122,7 @@ class SpeedMeter:
     def _end_round(self, now: float) -> None:
         if self.sample:
             self.turns.append({**self.rates, **self.others.measure(self.sample)})
-        self.memory.append((now - self.began, *_resident(os.getpid(), self.machine.pid)))
+        self.memory.append((now - self.began, _resident(os.getpid()), _resident(self.machine.pid)))
         if time.perf_counter() > self.ends:
             self._finish()
         self.sample.clear()
@@ -149,13 +149,10 @@ class SpeedMeter:
         self.engine.run(options, self.one_input, self.mutate)
 
 
-def _resident(*pids: int) -> tuple[int, ...]:
-    """Give the resident memory of processes, in KiB."""
-    found = []
-    for pid in pids:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        found.append(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")))
-    return tuple(found)
+def _resident(pid: int) -> int:
+    """Give the resident memory of a process, in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def _fit(data: bytes, size: int) -> bytes:

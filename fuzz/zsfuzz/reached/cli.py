@@ -23,7 +23,6 @@ from zstools.kbuild import COUNTED
 from zstools.kernel import Kernel, KernelSpec
 from zstools.progress import for_console
 
-INLINED = "(inlined everywhere)"
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -111,9 +110,7 @@ def _only(kernel: Kernel, one: Reached, last: Lines) -> Table:
     mine = reached(one.lines, kernel.source) & unreached(last, kernel.source).keys()
     functions = sorted({key[:2] for key in mine})
     for file, function in functions:
-        table.add_row(
-            file, function or INLINED, str(sum(key[:2] == (file, function) for key in mine))
-        )
+        table.add_row(file, function, str(sum(key[:2] == (file, function) for key in mine)))
     return table
 
 
@@ -127,5 +124,5 @@ def _reasons(kernel: Kernel, last: Lines) -> Table:
         grouped.setdefault((key[0], key[1], why), []).append(number)
     for (file, function, why), numbers in grouped.items():
         shown = f"{min(numbers)}..{max(numbers)}" if len(numbers) > 1 else str(numbers[0])
-        table.add_row(f"{Path(file).name} {function or INLINED}", f"{len(numbers)}: {shown}", why)
+        table.add_row(f"{Path(file).name} {function}", f"{len(numbers)}: {shown}", why)
     return table

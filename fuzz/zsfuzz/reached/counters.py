@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zsfuzz.errors import HarnessError
 from zstools.dwarf import Struct, find_unit, open_elf
@@ -68,7 +69,7 @@ class CounterReader:
 
     def __init__(self, kernel: Kernel) -> None:
         with open_elf(kernel.linux) as elf:
-            table = elf.get_section_by_name(".symtab")
+            table: Any = elf.get_section_by_name(".symtab")
             symbols = table.get_symbol_by_name(_HEAD) if table else None
             if not symbols:
                 raise HarnessError(f"{kernel.linux} counts nothing: build it with --variant gcov")

@@ -124,6 +124,6 @@ def _boot_functions(kernel: Kernel) -> frozenset[str]:
     with kernel.linux.open("rb") as stream:
         elf = ELFFile(stream)
         boot = {elf.get_section_index(name) for name in _BOOT}
-        table = elf.get_section_by_name(".symtab")
+        table: Any = elf.get_section_by_name(".symtab")
         symbols = table.iter_symbols() if table else ()
         return frozenset(s.name for s in symbols if s["st_shndx"] in boot)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -105,16 +105,18 @@ def selftests(kernel: Kernel, progress: BuildProgress, limit: float = LIMIT) -> 
     for program in DEFAULT:
         with tempfile.TemporaryDirectory(prefix="zsfuzz-reached-") as work:
             seen: list[list[Profile]] = []
-            done = attempt(
-                kernel, root, program, Path(work), limit,
-                lambda pid, seen=seen: seen.append(reader.read(pid)),
-            )  # fmt: skip
+            look = partial(_look, reader, seen)
+            done = attempt(kernel, root, program, Path(work), limit, look)
         if not seen:
             raise HarnessError(f"{program} did not end in {limit:g} s, so nothing was counted")
         parts.append(seen[0])
         seconds += done.seconds
     profiles = reduce(_sum, parts)
     return Reached("selftests of zswap and zram", count_lines(kernel, profiles), seconds)
+
+
+def _look(reader: CounterReader, seen: list[list[Profile]], pid: int) -> None:
+    seen.append(reader.read(pid))
 
 
 def _sum(one: list[Profile], two: list[Profile]) -> list[Profile]:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Why lines are never reached: a table kept by hand in unreached.toml.
 
-Lines are known by file, function and text, not by number: patches move them.
+Lines are known by file, function and text, not by number: patches move them.  The second line with
+the same text in a function has [2] after it.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from zsfuzz.reached.lines import Line, Lines
 
 TABLE = Path(__file__).with_name("unreached.toml")
 Key = tuple[str, str, str]  # file, function, text
+_HEAD = re.compile(r"^[a-z][\w\s*]*?(\w+)\(")  # the first line of a function
 
 
 @dataclass(frozen=True)
@@ -69,31 +73,32 @@ def load_reasons(path: Path = TABLE) -> Reasons:
 
 
 def unreached(lines: Lines, source: Path) -> dict[Key, int]:
-    """Give the lines that never ran, by key, with one of their numbers.
-
-    A line whose text comes again in the same function counts as reached only if all of them are.
-    """
-    return {_key(line, source): line.number for line in _sorted(lines) if not line.count}
+    """Give the lines that never ran, by key, with their numbers."""
+    return {key: line.number for key, line in _by_key(lines, source).items() if not line.count}
 
 
 def reached(lines: Lines, source: Path) -> set[Key]:
-    """Give the lines of which each copy in their function ran."""
-    ran = {_key(line, source) for line in _sorted(lines) if line.count}
-    return ran - unreached(lines, source).keys()
+    """Give the lines that ran."""
+    return {key for key, line in _by_key(lines, source).items() if line.count}
 
 
-def _sorted(lines: Lines) -> Iterable[Line]:
-    return [lines[key] for key in sorted(lines)]
+def _by_key(lines: Lines, source: Path) -> dict[Key, Line]:
+    texts = {file: (source / file).read_text().splitlines() for file in {f for f, _ in lines}}
+    found: dict[Key, Line] = {}
+    copies: Counter[Key] = Counter()
+    for where in sorted(lines):
+        line = lines[where]
+        text = texts[line.file][line.number - 1].strip()
+        key = line.file, line.function or _enclosing(texts[line.file], line.number), text
+        copies[key] += 1
+        found[(*key[:2], f"{text} [{copies[key]}]") if copies[key] > 1 else key] = line
+    return found
 
 
-_texts: dict[Path, list[str]] = {}
-
-
-def _key(line: Line, source: Path) -> Key:
-    path = source / line.file
-    if path not in _texts:
-        _texts[path] = path.read_text().splitlines()
-    return line.file, line.function, _texts[path][line.number - 1].strip()
+def _enclosing(text: Sequence[str], number: int) -> str:
+    """Name the function around a line: gcov does not, if all of it was inlined."""
+    above = (_HEAD.match(line) for line in reversed(text[:number]))
+    return next((found[1] for found in above if found), "")
 
 
 @dataclass(frozen=True)

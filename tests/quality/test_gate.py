@@ -23,8 +23,8 @@ from zsmodel.classes import distinct_classes
 from zstools.fastmodules import ensure_fast_modules
 
 SEEDS = range(1, 8)
-# Operations to find each bug, the sum over the seeds: what was measured, times 3.  They are the same
-# in each run, until something changes in operations, mutator, coverage or oracle.
+# Operations to find each bug, the sum over the seeds: what was measured, times 3.  They are the
+# same in each run, until something changes in operations, mutator, coverage or oracle.
 MOST = {"free-keeps-owner": 3 * 737, "compaction-loses-owner": 3 * 16_686}
 # CPU time of the host for a program beside the guest's: what was measured, times 2.
 MOST_HOST_SHARE = 2 * 0.62

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,15 +55,26 @@ class Failed(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turn our own errors, and Ctrl-C before there is a result, into one line and exit code 2."""
+    """End with exit code 2 whatever goes wrong, since Python's own 1 would mean a finding.
+
+    Our own errors, a failing system call and Ctrl-C before there is a result are one line each.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(str(error)) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
+        except OSError as error:
+            where = error.filename or "reading or writing failed"
+            raise Failed(f"{where}: {(error.strerror or str(error)).lower()}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise Failed("this is a fault of zsfuzz itself: please report it") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -168,7 +168,7 @@ def test_answers_that_do_not_fit_the_ring_are_no_trouble(
 
 def test_a_broken_file_is_an_error_of_its_own_in_each_format(tmp_path: Path) -> None:
     good = save(tmp_path / "corpus", Entry(Program.from_wire(MARK)))
-    bad = good.with_name("bad.msgpack")
+    bad = good.with_name(os.fsdecode(b"\xff bad.msgpack"))
     bad.write_bytes(good.read_bytes()[:30])
     for form, mark in (("junit", "<error"), ("ktap", "# ERROR"), ("json", '"errors": [')):
         done = zsfuzz(

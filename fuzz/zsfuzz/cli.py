@@ -22,6 +22,7 @@ from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.corpus.cli import corpus as corpus_group
+from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -35,7 +36,7 @@ from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
-from zsfuzz.text import format_program
+from zsfuzz.text import printable
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -395,8 +396,7 @@ def show(files: tuple[Path, ...]) -> None:
             click.echo(f"error: {error}", err=True)
             failed = True
             continue
-        note = f"# {entry.note}\n" if entry.note else ""
-        click.echo(f"# {path}\n{note}{format_program(entry.program)}")
+        click.echo(f"# {printable(str(path))}\n{to_text(entry)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

@@ -30,6 +30,7 @@ from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
@@ -80,6 +81,7 @@ main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(check_reproducers)
 
 
 def build_kernels(

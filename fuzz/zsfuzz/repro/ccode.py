@@ -57,6 +57,7 @@ def _data(expected: Expected) -> Iterator[str]:
         yield "static const struct account accounts[] = {"
         for change in expected.changes:
             yield f"\t{{ {_numbers(change)} }},"
+        yield "\t{ .step = ~0u },\t/* the end */"
         yield "};\n"
     yield "/* With everything in place after the last step, and after everything was freed. */"
     yield "static const uint8_t snapshot[] = {"

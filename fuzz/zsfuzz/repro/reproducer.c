@@ -73,7 +73,6 @@ struct account {
 #define CGROUPS		8
 #define BASE		"zsfuzz-reproducer"
 #define STEPS		(sizeof(program) / sizeof(program[0]))
-#define ACCOUNTS	(sizeof(accounts) / sizeof(accounts[0]))
 #define PATIENCE	1000		/* times 10 ms */
 #define SHOWN		20		/* differences */
 #define FAULTS_MISSED	10		/* times the program is begun anew */
@@ -554,7 +553,11 @@ static void rehearse(void)
 	end_program(found, sizeof(found));
 }
 
-/* Once slab has met a need of its own, it is not so likely to have another. */
+/*
+ * Once slab has met a need of its own, it is not so likely to have another; but a
+ * kernel with kmemleak allocates in each allocation.  What is lost can be seen there
+ * without comparing answers.
+ */
 static void perform_all(void)
 {
 	static uint8_t found[1 << 20];
@@ -563,10 +566,14 @@ static void perform_all(void)
 	for (i = 0; i < STEPS; i++)
 		if (perform(i)) {
 			errno = ENOMEM;
-			if (!REPEATABLE || ++hits > FAULTS_MISSED)
+			if (!REPEATABLE || (++hits > FAULTS_MISSED && access(KMEMLEAK, F_OK)))
 				cannot("the fault hit the kernel's slab allocator itself, boot anew and try again");
 			end_program(found, sizeof(found));
 			rehearse();
+			if (hits > FAULTS_MISSED) {
+				printf("reproducer: faults hit the kernel's slab allocator itself: answers are not compared\n");
+				return;
+			}
 			i = -1;
 		}
 #if SWAPS

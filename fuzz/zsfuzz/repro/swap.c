@@ -450,7 +450,7 @@ static void check_accounts(const char *where, unsigned int i)
 	static unsigned int next;
 	unsigned int c;
 
-	for (; next < ACCOUNTS && accounts[next].step <= i; next++)
+	for (; accounts[next].step <= i; next++)
 		now[accounts[next].cgroup] = accounts[next];
 	flush_statistics();
 	for (c = 0; c < CGROUPS; c++)

@@ -11,7 +11,7 @@ from zsfuzz.errors import GuestLost, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
 from zsmodel import Kernel, Model, zspage
-from zsmodel.wire import SNAP_END
+from zsmodel.wire import RECORDS, SNAP_END
 
 KERNEL = Kernel("zspage")
 WARNING = """\
@@ -21,6 +21,7 @@ Call Trace:
  [<6001>] obj_cgroup_release+0x1a/0x20
 ---[ end trace 0000000000000000 ]---
 """
+RESULT_SIZE = RECORDS["zsfuzz_result"].size
 WARNING_TITLE = "WARNING in obj_cgroup_release"
 
 Fault = Callable[[], AbstractContextManager[object]]
@@ -56,6 +57,7 @@ class FakeTarget:
         self.kernel = KERNEL
         self.fault = fault
         self.warns, self.dies, self.leaks = warns, dies, leaks
+        self.finishes = 0  # operations, before it dies
         self.starts = 1
         self.wires: list[bytes] = []  # all that was run
         self.since_start: list[bytes] = []
@@ -68,7 +70,9 @@ class FakeTarget:
         wire = self.wires[-1]
         program = Program.from_wire(wire)
         if self.dies(program):
-            raise GuestLost("the guest exited", "Kernel panic - not syncing: died")
+            with self.fault():
+                results = self.answer(wire)[: self.finishes * RESULT_SIZE]
+            raise GuestLost("the guest exited", "Kernel panic - not syncing: died", results)
         with self.fault():
             answer = self.answer(wire)
         if self.warns(program):

@@ -112,6 +112,21 @@ def test_what_does_not_come_again_is_kept_with_likely_causes(tmp_path: Path) -> 
     assert "not in 10 replays on fresh guests; likely causes:" in desk.report()
 
 
+def test_what_comes_again_later_replaces_the_flaky_finding_and_both_count(tmp_path: Path) -> None:
+    target = FakeTarget()
+    desk = Desk(tmp_path, target)
+    trouble = runner_on(FakeTarget(free_keeps_owner)).run(WIRE)
+    assert desk.handle(trouble)["outcome"] == Outcome.FLAKY.value
+    ran = len(target.wires)
+    assert (desk.handle(trouble)["outcome"], desk.handle(trouble)["seen"]) == ("flaky", 3)
+    assert len(target.wires) == ran + 10  # after the second sighting, but not after the third
+    target.fault = free_keeps_owner
+    finding = desk.handle(trouble)
+    assert (finding["outcome"], finding["seen"]) == (Outcome.DIVERGENCE.value, 4)
+    assert finding["reproduced"] == [10, 10]
+    assert desk.handle(trouble)["seen"] == 5
+
+
 def test_trouble_without_a_program_is_kept(tmp_path: Path) -> None:
     desk = Desk(tmp_path, FakeTarget())
     finding = desk.handle(Trouble(Outcome.FLAKY, ORPHAN_TITLE, b"", "1 owner stayed"))

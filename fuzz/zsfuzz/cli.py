@@ -19,6 +19,7 @@ from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
@@ -367,6 +368,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
+bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
 
 

@@ -75,7 +75,9 @@ def check(pair: Pair, build: Build, folder: Path) -> Row:
     clean = build(pair.design, pair.flavour, ())
     buggy = build(pair.design, pair.flavour, (patch,))
     return Row(
-        pair, attempt(clean, pair.entry, folder / "clean"), attempt(buggy, pair.entry, folder / "bug")
+        pair,
+        attempt(clean, pair.entry, folder / "clean"),
+        attempt(buggy, pair.entry, folder / "bug"),
     )
 
 

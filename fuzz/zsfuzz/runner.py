@@ -23,8 +23,8 @@ class Trouble:
     """Say what became of a program that did not end well; `title` is the key for duplicates.
 
     A kernel that complains and goes on may have answered wrongly, too: then there is a splat, which
-    gives the title, and a divergence.  Where a guest died after a wrong answer, that answer gives the
-    title, and `reason` says what the guest died of.
+    gives the title, and a divergence.  Where a guest died after a wrong answer, that answer gives
+    the title, and `reason` says what the guest died of.
     """
 
     outcome: Outcome

@@ -42,7 +42,7 @@ class Figure:
 
 
 def measure(pair: Pair, folder: Path) -> Figure | None:
-    """Minimise one bug's finding; None if no long program shows it by the title of the small one."""
+    """Minimise one bug's finding; None if no long program shows it by the same title."""
     patch = planted_patch(pair.design, pair.bug)
     kernel = ensure_kernel(KernelSpec(pair.design, pair.flavour, None, (patch,)))
     with boot(kernel, folder / "console") as machine:
@@ -122,6 +122,5 @@ def _show(found: list[Figure], missed: list[str]) -> None:
         count = sum(figure.kind == kind for figure in found)
         click.echo(f"{kind}: median of {count} {seconds:.1f} s")
     if missed:
-        click.echo(
-            f"not measured, as no program shows the same in {LENGTH} operations: {', '.join(missed)}"
-        )
+        names = ", ".join(missed)
+        click.echo(f"not measured, as no program of {LENGTH} operations shows the same: {names}")

@@ -24,8 +24,8 @@ HEADER = "| bug | design | flavour | with the bug | clean |\n|---|---|---|---|--
 def check_reproducers(bugs: tuple[str, ...], design: str | None, as_json: bool) -> None:
     """Try the reproducers in C of planted bugs: each must fail on the bug only.
 
-    Builds a kernel for each bug, so that all of them take half an hour at first.  Prints a table in
-    Markdown.  The exit code is 1 if a reproducer passes on its bug, or does not on the clean kernel.
+    Builds a kernel for each bug, so that all of them take half an hour at first.  Prints a table
+    in Markdown.  The exit code is 1 if a reproducer passes on its bug, or fails without it.
     """
     known = {pair.bug for pair in pairs()}
     for bug in bugs:

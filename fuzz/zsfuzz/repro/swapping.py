@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a reproducer expects of pages of processes: what the files of the cgroups say after each step.
+"""What a reproducer expects of pages of processes: what the cgroups' files say after each step.
 
-It swaps pages itself, and by hand the module does not look into zswap or the disk.  So what a kernel
-says of zspages there is left out, and those of the program's own pools are numbered without them.
+It swaps pages itself, and by hand the module does not look into zswap or the disk.  So what a
+kernel says of zspages there is left out, and those of the program's own pools are numbered without
+them.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _own_records(snapshot: bytes, numbers: dict[int, int]) -> Iterator[bytes]:
 
 
 def _records(snapshot: bytes) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    """Take a snapshot of the model's apart: kind, fields, and the bytes behind a zspage's record."""
+    """Take a snapshot of the model's apart: kind, fields, and the bytes behind a zspage."""
     at = 0
     while at < len(snapshot) and snapshot[at] in SNAPSHOT_KINDS:
         kind = snapshot[at]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from unittest.mock import patch
 
+import pytest
+
 from zsfuzz.errors import GuestLost, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
@@ -14,6 +16,10 @@ from zsmodel import Kernel, Model, zspage
 from zsmodel.wire import RECORDS, SNAP_END
 
 KERNEL = Kernel("zspage")
+# For tests with a fault of the model's in them.
+ON_SOURCE = pytest.mark.skipif(
+    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
+)
 WARNING = """\
 ------------[ cut here ]------------
 WARNING: mm/memcontrol.c:180 at obj_cgroup_release+0x1a/0x20, CPU#0: init/1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from fake_target import (
     KERNEL,
+    ON_SOURCE,
     WARNING_TITLE,
     FakeTarget,
     free_keeps_owner,
@@ -16,11 +17,9 @@ from fake_target import (
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.text import parse_program
-from zsmodel import Model, zspage
+from zsmodel import Model
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 KEPT = parse_program("""
 o0 = malloc(p0, size=64, owner=c1)

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_target import WARNING_TITLE, FakeTarget, free_keeps_owner, has_in_order, runner_on
+from fake_target import (
+    ON_SOURCE,
+    WARNING_TITLE,
+    FakeTarget,
+    free_keeps_owner,
+    has_in_order,
+    runner_on,
+)
 
 from zsfuzz.errors import HarnessError
 from zsfuzz.findings import followup
@@ -20,11 +27,8 @@ from zsfuzz.runner import ORPHAN_TITLE, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.text import parse_program
 from zsfuzz.workerconfig import WorkerConfig
-from zsmodel import zspage
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 WIRE = parse_program("""
 read(o1)

@@ -19,11 +19,7 @@ from rich.text import Text
 from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
-<<<<<<< HEAD
-=======
-from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.minimise import bench_minimise
->>>>>>> main
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
 from zsfuzz.corpus.cli import corpus as corpus_group

@@ -20,6 +20,7 @@ from zsfuzz import cost as costs
 from zsfuzz import costtable
 from zsfuzz import matrix as matrices
 from zsfuzz import replay as replaying
+from zsfuzz.bugs.cli import bugs_command
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -309,6 +310,9 @@ def matrix(
 @main.group()
 def bench() -> None:
     """Measure how good and how fast it is."""
+
+
+bench.add_command(bugs_command)
 
 
 @bench.command()

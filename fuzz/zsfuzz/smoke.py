@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from zsfuzz.history import Auditor
 from zsfuzz.mutator import Mutator
@@ -28,12 +29,11 @@ class Smoke:
     trouble: Trouble | None
 
 
-def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Make programs in wire form by the mutator from nothing; the same ones for the same seed."""
-    mutator = Mutator(distinct_classes(facts))
+def mutations(mutator: Mutator, max_size: int, seed: int) -> Iterator[bytes]:
+    """Make raw bytes by the mutator from nothing, without end, keeping some at random."""
     rng = random.Random(seed)  # noqa: S311 - choices, not secrets
-    kept, max_size = [b""], 1 + 8 * 128
-    for _ in range(count):
+    kept = [b""]
+    while True:
         data = rng.choice(kept)
         for _ in range(STEP):
             data = mutator.mutate(data, max_size, rng.getrandbits(32))
@@ -42,7 +42,13 @@ def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
         kept.append(data)
         if len(kept) > KEPT:
             kept.pop(rng.randrange(KEPT))
-        yield decode(data)
+        yield data
+
+
+def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
+    """Make programs in wire form by the mutator from nothing; the same ones for the same seed."""
+    mutator = Mutator(distinct_classes(facts))
+    return map(decode, islice(mutations(mutator, 1 + 8 * 128, seed), count))
 
 
 def smoke_test(runner: Runner, seeds: Sequence[bytes], count: int) -> Smoke:

@@ -108,10 +108,16 @@ static void retire(unsigned int number)
 
 #define OFFLINE_PATIENCE	(10 * HZ)
 
-/* Before c<number> is removed: its memcg is looked at once more afterwards. */
-void zsf_cgroup_hold(unsigned int number)
+/*
+ * Before c<number> is removed: its memcg is looked at once more afterwards, when
+ * it may not be c<number> any more, as other open files have a say in that.
+ */
+struct mem_cgroup *zsf_cgroup_hold(unsigned int number)
 {
-	css_get(&zsf_cgroups[number].memcg->css);
+	struct mem_cgroup *memcg = zsf_cgroups[number].memcg;
+
+	css_get(&memcg->css);
+	return memcg;
 }
 
 /*
@@ -130,14 +136,13 @@ static int await_offline(struct mem_cgroup *memcg)
 	return 0;
 }
 
-/* After zsf_cgroup_hold() and an rmdir() that returned @ret. */
-int zsf_cgroup_removed(unsigned int number, int ret)
+/* @memcg is what zsf_cgroup_hold() gave, @ret what rmdir() returned. */
+int zsf_cgroup_removed(unsigned int number, struct mem_cgroup *memcg, int ret)
 {
-	struct mem_cgroup *memcg = zsf_cgroups[number].memcg;
-
 	if (!ret) {
 		ret = await_offline(memcg);
-		retire(number);
+		if (zsf_cgroups[number].memcg == memcg)
+			retire(number);
 	}
 	css_put(&memcg->css);
 	return ret;
@@ -339,11 +344,12 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 	return -EOPNOTSUPP;
 }
 
-void zsf_cgroup_hold(unsigned int number)
+struct mem_cgroup *zsf_cgroup_hold(unsigned int number)
 {
+	return NULL;
 }
 
-int zsf_cgroup_removed(unsigned int number, int ret)
+int zsf_cgroup_removed(unsigned int number, struct mem_cgroup *memcg, int ret)
 {
 	return ret;
 }

@@ -173,11 +173,19 @@ static ssize_t exec_write(struct file *file, const char __user *from, size_t cou
 
 static int exec_finish(struct user_file *u)
 {
+	int ret;
+
 	if (u->out.pos != u->buffer)
 		return -ENOBUFS;	/* read what is there first */
 	zsf_snapshot(u->session, &u->out);
 	zsf_snapshot_end(u->session, &u->out);
-	return zsf_session_reset(u->session);
+	ret = zsf_session_reset(u->session);
+	if (u->out.full) {
+		u->out.pos = u->buffer;
+		u->out.full = false;
+		ret = ret ?: -ENOBUFS;	/* all was freed, nothing can be read */
+	}
+	return ret;
 }
 
 static long user_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -260,6 +268,17 @@ static int parse_line(char *line, struct zsfuzz_op *op)
 	return zsf_op_check(op);
 }
 
+/* As text "nothing" is -1. */
+static int shown8(u8 field)
+{
+	return field == ZSFUZZ_NONE8 ? -1 : field;
+}
+
+static int shown16(u16 field)
+{
+	return field == ZSFUZZ_NONE16 ? -1 : field;
+}
+
 static int put_text(struct user_file *u, const struct zsfuzz_op *op,
 		     const struct zsfuzz_result *res)
 {
@@ -269,10 +288,11 @@ static int put_text(struct user_file *u, const struct zsfuzz_op *op,
 
 	n = scnprintf(text, sizeof(text),
 		      "%s ret=%d z=%d class=%d index=%d owner=%d tail=%d group=%d inuse=%u tags=%#x tag_bits=%#x value=%d faults=%d zspages=%u\n",
-		      op_names[op->op], res->ret, (s16)res->zspage, (s8)res->class,
-		      (s8)res->index, (s8)res->owner, (s8)res->tail, (s8)res->group,
-		      res->inuse, res->tags, res->tag_bits, (s16)res->value,
-		      (s16)res->faults, res->zspages);
+		      op_names[op->op], res->ret, shown16(res->zspage),
+		      shown8(res->class), shown8(res->index), shown8(res->owner),
+		      shown8(res->tail), shown8(res->group), res->inuse, res->tags,
+		      res->tag_bits, shown16(res->value), shown16(res->faults),
+		      res->zspages);
 	to = zsf_out(&u->out, n);
 	if (!to) {
 		u->out.full = false;

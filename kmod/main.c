@@ -10,6 +10,7 @@
 
 #include <linux/debugfs.h>
 #include <linux/module.h>
+#include <linux/uaccess.h>
 
 #include "zsfuzz.h"
 #include "zsl.h"
@@ -46,30 +47,41 @@ u32 zsf_features(void)
 	return features;
 }
 
-/* Distances between exported functions tell one build of a kernel from another. */
+/*
+ * Functions are called and variables written at distances that are right in one
+ * build of a kernel only.  In another, its build ID may not even be mapped.
+ */
 static bool layout_is_of_this_kernel(void)
 {
-	return (char *)zs_free - (char *)zs_malloc == ZSL_SYM_zs_free &&
-	       (char *)zs_compact - (char *)zs_malloc == ZSL_SYM_zs_compact &&
-	       (char *)zs_create_pool - (char *)zs_malloc == ZSL_SYM_zs_create_pool;
+	static const u8 expected[] = ZSL_BUILD_ID;
+	const void *at = (const char *)zs_malloc + ZSL_BUILD_ID_AT;
+	u8 found[sizeof(expected)];
+
+	return !copy_from_kernel_nofault(found, at, sizeof(found)) &&
+	       !memcmp(found, expected, sizeof(found));
 }
 
 /*
  * kmemleak leaves out what is younger than 5 seconds, as it may be in a register
  * still.  Audits scan when nothing else runs, so that leaks show at once.
+ * Returns what was so long before.
  */
-static void report_young_leaks(void)
+static unsigned long leak_age(unsigned long jiffies_min_age)
 {
 #ifdef ZSL_SYM_jiffies_min_age
-	*(unsigned long *)ZSL_SYMBOL(jiffies_min_age) = 0;
+	swap(*(unsigned long *)ZSL_SYMBOL(jiffies_min_age), jiffies_min_age);
 #endif
+	return jiffies_min_age;
 }
+
+static unsigned long usual_leak_age;
 
 static void zsf_exit(void)
 {
 	debugfs_remove_recursive(root);
 	zsf_ring_exit();
 	zsf_patterns_exit();
+	leak_age(usual_leak_age);
 }
 
 static int __init zsf_init(void)
@@ -85,7 +97,7 @@ static int __init zsf_init(void)
 		pr_err("zsmalloc's objects are not laid out as expected (%d)\n", ret);
 		return ret;
 	}
-	report_young_leaks();
+	usual_leak_age = leak_age(0);
 	zsf_cover_init();
 	zsf_cgroups_init();
 	root = debugfs_create_dir("zsfuzz", NULL);

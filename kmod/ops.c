@@ -654,10 +654,10 @@ void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 }
 
 /* The agent is going to be asked; zsf_op_finish() follows. */
-void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call)
+void zsf_op_ask(struct zsf_session *s, struct zsf_call *call)
 {
 	if (call->action == ZSFUZZ_AGENT_CGROUP_REMOVE)
-		zsf_cgroup_hold(call->cgroup);
+		call->held = zsf_cgroup_hold(call->cgroup);
 	if (call->action == ZSFUZZ_AGENT_PAGE_WRITE)
 		zsf_swap_begin(s);
 }
@@ -669,8 +669,8 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 	res->ret = req->result;
 	switch (call->action) {
 	case ZSFUZZ_AGENT_CGROUP_REMOVE:
-		res->ret = zsf_cgroup_removed(call->cgroup, req->result);
-		zsf_swap_left(s, call->cgroup);
+		res->ret = zsf_cgroup_removed(call->cgroup, call->held, req->result);
+		zsf_swap_cgroup_removed(s, call->cgroup);
 		s->tree_changed = true;
 		break;
 	case ZSFUZZ_AGENT_CGROUP_CREATE:
@@ -678,7 +678,12 @@ void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		s->tree_changed = true;
 		break;
 	default:
-		zsf_swap_finish(s, call, req, res);
+		if (res->ret) {
+			result_init(res);
+			res->ret = req->result;
+		} else {
+			zsf_swap_finish(s, call, req, res);
+		}
 	}
 	res->zspages = zsf_zspages(s);
 }

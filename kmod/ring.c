@@ -2,7 +2,7 @@
 /*
  * The ring: requests from the host through shared memory, served from inside
  * one blocking ioctl of the agent.  What has to be done in user space (cgroup
- * directories) goes back to the agent, which then calls again.
+ * directories, pages of processes) goes back to the agent, which then calls again.
  */
 #include <linux/debug_locks.h>
 #include <linux/debugfs.h>
@@ -449,6 +449,8 @@ static int ring_open(struct inode *inode, struct file *file)
 		return -EBUSY;
 	mutex_lock(&zsf_lock);
 	session = zsf_session_create();
+	if (session)
+		session->has_agent = true;
 	mutex_unlock(&zsf_lock);
 	if (!session) {
 		atomic_set(&ring_open_count, 0);

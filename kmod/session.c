@@ -83,7 +83,7 @@ void zsf_zspages_prune(struct zsf_session *s, unsigned int pool)
 /* ---- pools ------------------------------------------------------------- */
 
 /* Can a pool of this kernel be memcg-aware? */
-static bool keeps_owners(void)
+bool zsf_keeps_owners(void)
 {
 	u32 needed = ZSFUZZ_HAS_OWNERS | ZSFUZZ_HAS_MEMCG;
 
@@ -98,7 +98,7 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 	snprintf(name, sizeof(name), "%s-p%u", s->name, number);
 	memset(pool, 0, sizeof(*pool));
 	pool->asked = aware;
-	pool->aware = aware && keeps_owners();
+	pool->aware = aware && zsf_keeps_owners();
 #if ZSL_ZS_CREATE_POOL_ARGS == 1
 	pool->zs = zs_create_pool(name);
 #else

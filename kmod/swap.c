@@ -15,22 +15,22 @@
 #include "zsfuzz.h"
 #include "zsl.h"
 
-/* All that a kernel must have, and that the layout knows. */
-#if defined(ZSL_OFF_zswap_entry_handle) && defined(ZSL_OFF_zram_mem_pool) && \
-	defined(ZSL_SYM_zswap_trees) && defined(ZSL_SYM_zswap_pools) && \
-	defined(ZSL_SYM_zram_index_idr) && defined(ZSL_ENUM_ZRAM_SAME) && \
-	defined(ZSL_SYM_memcg_events) && defined(CONFIG_MEMCG)
+/* The layout says so if it knows all that is named here. */
+#ifdef ZSL_HAS_SWAP
 
 /* In an entry of /proc/PID/pagemap: type in the low 5 bits, then the offset. */
 #define ENTRY_TYPE_BITS	5
 #define ENTRY_BITS	55
 
 #define ZSWAP_TREE_SHIFT	14	/* ZSWAP_ADDRESS_SPACE_SHIFT */
-#define MAX_ROUNDS		64	/* of the shrink worker; one writes back 16 pages or more */
+#define MAX_ROUNDS		64	/* of the shrink worker; see op_writeback() */
 
 static u32 lengths[2][ZSFUZZ_PATTERNS];
 static struct zs_pool *zswap_zs, *zram_zs;
 static void *zram_table;
+static unsigned long disk_pages;
+static unsigned int swap_type;		/* of the disk, when the first page went out */
+static u32 sampled;			/* bit p: pattern p in zswap; << 16: on the disk */
 static bool ready;
 
 /* Where the content of a swapped page is. */
@@ -43,15 +43,27 @@ struct stored {
 
 /* ---- finding zswap's and zram's objects --------------------------------- */
 
+static unsigned int type_of(unsigned long entry)
+{
+	return entry & ((1u << ENTRY_TYPE_BITS) - 1);
+}
+
+/* Entries come from user space, and are indexes of the kernel's tables. */
+static bool entry_is_on_disk(unsigned long entry)
+{
+	unsigned int *trees = ZSL_SYMBOL(nr_zswap_trees);
+	unsigned long offset = entry >> ENTRY_TYPE_BITS;
+
+	return type_of(entry) == swap_type && offset < disk_pages &&
+	       offset >> ZSWAP_TREE_SHIFT < trees[swap_type];
+}
+
 static void *zswap_find(unsigned long entry)
 {
-	unsigned int type = entry & ((1u << ENTRY_TYPE_BITS) - 1);
 	unsigned long offset = entry >> ENTRY_TYPE_BITS;
 	struct xarray **trees = ZSL_SYMBOL(zswap_trees);
 
-	if (type >= MAX_SWAPFILES || !trees[type])
-		return NULL;
-	return xa_load(trees[type] + (offset >> ZSWAP_TREE_SHIFT), offset);
+	return xa_load(trees[swap_type] + (offset >> ZSWAP_TREE_SHIFT), offset);
 }
 
 static struct stored find_in_zswap(unsigned long entry)
@@ -105,42 +117,59 @@ static struct zsf_object object_at(const struct stored *at)
 
 /* ---- getting ready ------------------------------------------------------- */
 
-static int find_pools(void)
+/* Once: the agent has made the disk and swaps to it, and to nothing else. */
+static int find_pools(unsigned int type)
 {
+	struct xarray **trees = ZSL_SYMBOL(zswap_trees);
 	struct list_head *pools = ZSL_SYMBOL(zswap_pools);
 	void *zram = idr_find(ZSL_SYMBOL(zram_index_idr), 0);
 	struct gendisk *disk;
 	char *first;
 
+	if (type >= MAX_SWAPFILES || !trees[type])
+		return -ERANGE;
 	if (list_empty(pools) || !zram)
 		return -ENODEV;
 	first = (char *)pools->next - ZSL_OFF_zswap_pool_list;
 	zswap_zs = ZSL_FIELD(struct zs_pool *, first, zswap_pool_zs_pool);
 	zram_zs = ZSL_FIELD(struct zs_pool *, zram, zram_mem_pool);
-	zram_table = ZSL_FIELD(void *, zram, zram_table);
-	if (!zram_table)
+	if (!ZSL_FIELD(void *, zram, zram_table))
 		return -ENODEV;
+	zram_table = ZSL_FIELD(void *, zram, zram_table);
+	disk_pages = ZSL_FIELD(u64, zram, zram_disksize) >> PAGE_SHIFT;
+	swap_type = type;
 	/* The swap header has been read for good: without it the disk is empty. */
 	disk = ZSL_FIELD(struct gendisk *, zram, zram_disk);
 	disk->fops->swap_slot_free_notify(disk->part0, 0);
 	return 0;
 }
 
-/* The agent tells, pattern by pattern, where a page went. */
+/* The agent tells, pattern by pattern, where a page went; at last that it is done. */
 int zsf_swap_sample(const struct zsfuzz_swap_sample *sample)
 {
 	unsigned long entry = sample->entry & (BIT(ENTRY_BITS) - 1);
+	bool on_disk = sample->on_disk;
 	struct stored at;
-	int ret = find_pools();
+	int ret;
 
-	if (ret)
-		return ret;
-	if (sample->pattern >= ZSFUZZ_PATTERNS) {
+	if (ready)
+		return -EALREADY;
+	if (sample->pattern > ZSFUZZ_PATTERNS)
+		return -EINVAL;
+	if (sample->pattern == ZSFUZZ_PATTERNS) {
+		if (~sampled)
+			return -ENODATA;
 		ready = true;
 		return 0;
 	}
-	at = sample->on_disk ? find_on_disk(entry) : find_in_zswap(entry);
-	lengths[!!sample->on_disk][sample->pattern] = at.length;
+	ret = zram_table ? 0 : find_pools(type_of(entry));
+	if (ret)
+		return ret;
+	if (!entry_is_on_disk(entry))
+		return -ERANGE;
+	at = on_disk ? find_on_disk(entry) : find_in_zswap(entry);
+	lengths[on_disk][sample->pattern] = at.length;
+	sampled |= 1u << (sample->pattern + on_disk * ZSFUZZ_PATTERNS);
 	return 0;
 }
 
@@ -159,17 +188,16 @@ u32 zsf_swap_length(unsigned int pattern, bool on_disk)
 /* The pools are not ours: they are looked at only. */
 void zsf_swap_reset(struct zsf_session *s)
 {
-	u32 owners = ZSFUZZ_HAS_OWNERS | ZSFUZZ_HAS_MEMCG;
 	struct zsf_pool *pool;
 	unsigned int i;
 
-	if (!s->swap.used && s->pools[ZSFUZZ_ZSWAP_POOL].zs == zswap_zs)
+	if (!s->swap.used && (!ready || s->pools[ZSFUZZ_ZSWAP_POOL].zs == zswap_zs))
 		return;
 	memset(&s->swap, 0, sizeof(s->swap));
-	if (!ready)
+	if (!ready || !s->has_agent)
 		return;
 	s->pools[ZSFUZZ_ZSWAP_POOL].zs = zswap_zs;
-	s->pools[ZSFUZZ_ZSWAP_POOL].aware = (zsf_features() & owners) == owners;
+	s->pools[ZSFUZZ_ZSWAP_POOL].aware = zsf_keeps_owners();
 	s->pools[ZSFUZZ_ZRAM_POOL].zs = zram_zs;
 	for (i = ZSFUZZ_ZSWAP_POOL; i <= ZSFUZZ_ZRAM_POOL; i++) {
 		pool = &s->pools[i];
@@ -297,8 +325,13 @@ static void page_went_out(struct zsf_session *s, unsigned int number, u64 entry,
 		res->ret = -EAGAIN;	/* it is in memory still */
 		return;
 	}
+	entry &= BIT(ENTRY_BITS) - 1;
+	if (!entry_is_on_disk(entry)) {
+		res->ret = -ERANGE;
+		return;
+	}
 	page->swapped = true;
-	page->entry = entry & (BIT(ENTRY_BITS) - 1);
+	page->entry = entry;
 	at = find(page);
 	if (!at.pool)
 		return;
@@ -401,14 +434,12 @@ void zsf_swap_put_events(struct zsf_session *s, struct zsf_out *out)
 			put_events(s, i, out);
 }
 
-/* Takes the agent's answer; @res->ret is its result already. */
+/* Takes the agent's answer, which is that it succeeded. */
 void zsf_swap_finish(struct zsf_session *s, const struct zsf_call *call,
 		     const struct zsfuzz_agent_request *req, struct zsfuzz_result *res)
 {
 	struct zsf_page *page = &s->swap.pages[call->page];
 
-	if (res->ret)
-		return;
 	switch (call->action) {
 	case ZSFUZZ_AGENT_PAGE_WRITE:
 		if (!page->live) {
@@ -525,7 +556,11 @@ static int op_stat_files(const struct zsfuzz_op *op, struct zsf_call *call)
 
 /* ---- operations that need no agent ---------------------------------------- */
 
-/* The worker begins with the cgroup after this one, of whatever program. */
+/*
+ * The worker begins with the cgroup after this one, of whatever program.
+ * zswap_shrink_lock cannot be had; nobody has it, as the worker was flushed, and on
+ * one CPU without preemption nobody takes it meanwhile.
+ */
 static void forget_next_shrink(void)
 {
 	struct mem_cgroup **next = ZSL_SYMBOL(zswap_next_shrink);
@@ -537,7 +572,8 @@ static void forget_next_shrink(void)
 
 /*
  * As when the pool's limit is reached: the worker writes pages back, and is
- * asked again until there is none left.
+ * asked again until there is none left: 16 pages that get a second chance are
+ * all that one round may come to.
  */
 static int op_writeback(struct zsf_session *s, struct zsfuzz_result *res)
 {
@@ -586,7 +622,8 @@ static int op_swap_compact(struct zsf_session *s, const struct zsfuzz_op *op,
 int zsf_swap_op(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call)
 {
-	if (!ready)
+	/* Neither has a file of debugfs, nor the ring before all was ready. */
+	if (!s->pools[ZSFUZZ_ZSWAP_POOL].zs)
 		return -EOPNOTSUPP;
 	switch (op->op) {
 	case ZSFUZZ_PAGE_WRITE:
@@ -612,7 +649,7 @@ int zsf_swap_op(struct zsf_session *s, const struct zsfuzz_op *op,
 /* ---- cgroups that are removed --------------------------------------------- */
 
 /* c<number> was removed: its process is in the root cgroup, its pages stay where they are. */
-void zsf_swap_left(struct zsf_session *s, unsigned int number)
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int number)
 {
 	unsigned int i;
 
@@ -706,7 +743,7 @@ void zsf_swap_joined(struct zsf_session *s, unsigned int number)
 {
 }
 
-void zsf_swap_left(struct zsf_session *s, unsigned int number)
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int number)
 {
 }
 

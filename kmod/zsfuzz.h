@@ -104,6 +104,7 @@ struct zsf_session {
 
 	u8			fail_nth;	/* armed for the next operation */
 	bool			fail_armed;
+	bool			has_agent;	/* that of the ring: it can swap */
 	bool			tree_changed;	/* cgroups were created or removed */
 	unsigned long		zspages_base;	/* NR_ZSPAGES when the program began */
 	unsigned long		places[ZSFUZZ_OBJECTS];	/* before a compaction */
@@ -118,6 +119,7 @@ void zsf_session_drain(struct zsf_session *s);
 
 int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware);
 void zsf_pool_destroy(struct zsf_session *s, unsigned int number);
+bool zsf_keeps_owners(void);
 u32 zsf_pool_compacted(struct zsf_pool *pool);
 void zsf_pool_hook(struct zsf_pool *pool);
 void zsf_pool_flush(struct zsf_session *s, unsigned int number);
@@ -147,8 +149,8 @@ struct zsf_charge {
 
 void zsf_cgroups_init(void);
 int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req);
-void zsf_cgroup_hold(unsigned int number);
-int zsf_cgroup_removed(unsigned int number, int ret);
+struct mem_cgroup *zsf_cgroup_hold(unsigned int number);
+int zsf_cgroup_removed(unsigned int number, struct mem_cgroup *memcg, int ret);
 bool zsf_cgroup_has_child(unsigned int number);
 u8 zsf_cgroup_number(struct obj_cgroup *objcg);
 void zsf_cgroups_flush(void);
@@ -169,12 +171,13 @@ struct zsf_call {
 	u32	parent;
 	u32	page;
 	u32	arg;
+	struct mem_cgroup *held;	/* CGROUP_REMOVE: until it is finished */
 };
 
 int zsf_op_check(const struct zsfuzz_op *op);
 void zsf_op_run(struct zsf_session *s, const struct zsfuzz_op *op,
 		struct zsfuzz_result *res, struct zsf_call *call);
-void zsf_op_ask(struct zsf_session *s, const struct zsf_call *call);
+void zsf_op_ask(struct zsf_session *s, struct zsf_call *call);
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		   const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
 
@@ -215,7 +218,7 @@ void zsf_swap_finish(struct zsf_session *s, const struct zsf_call *call,
 		     const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
 void zsf_swap_begin(struct zsf_session *s);
 void zsf_swap_joined(struct zsf_session *s, unsigned int cgroup);
-void zsf_swap_left(struct zsf_session *s, unsigned int cgroup);
+void zsf_swap_cgroup_removed(struct zsf_session *s, unsigned int cgroup);
 void zsf_swap_put_pages(struct zsf_session *s, struct zsf_out *out);
 void zsf_swap_put_events(struct zsf_session *s, struct zsf_out *out);
 u8 zsf_swap_leftovers(struct zsf_session *s);

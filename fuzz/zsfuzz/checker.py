@@ -36,7 +36,7 @@ class Checker:
         self.stats = Stats(Path(config.work) / f"{config.name}.stats", create=True)
         self.machine = start_machine(config, console=f"{config.name}.console")
         self.runner = Runner(self.machine, Model(self.machine.kernel))
-        self.triage = Triage(self.runner, self.stats, config)
+        self.triage = Triage(self.runner, self.stats, config, lambda: self.stopping)
         self.auditor = Auditor(self.runner)
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
         self.random = random.Random(config.seed)  # noqa: S311 - choices, not secrets

@@ -19,14 +19,19 @@ from zsfuzz import bench as benchmarks
 from zsfuzz import cost as costs
 from zsfuzz import costtable
 from zsfuzz import matrix as matrices
-from zsfuzz import replay as replaying
 from zsfuzz.bugs.cli import bugs_command
+from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings import locked_output
+from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take_kernel
+from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.replay.bench import bench_replay
+from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
@@ -35,26 +40,12 @@ from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
 from zstools.errors import ZsToolsError
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
+from zstools.kernel import FLAVOURS, Kernel, KernelSpec
 from zstools.progress import for_console
 
 ALL = "all"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
-
-design_option = click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
-linux_option = click.option(
-    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Kernel tree to copy, instead of Debian's source.",
-)  # fmt: skip
-patch_option = click.option(
-    "--patch", "patches", multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Patch on top of the design, such as a planted bug; may be repeated.",
-)  # fmt: skip
 
 
 class Failed(click.ClickException):
@@ -85,6 +76,11 @@ def main() -> None:
 
 main.add_command(kernel_group)
 main.add_command(selftests_command)
+main.add_command(minimise_command)
+main.add_command(minimise_command, "minimize")
+main.add_command(corpus_group)
+main.add_command(replay_command)
+main.add_command(repro_command)
 
 
 def build_kernels(
@@ -95,9 +91,8 @@ def build_kernels(
     variants: tuple[str, ...] = (),
 ) -> list[Kernel]:
     """Take the kernels from the cache, or build them with a progress bar."""
-    console = Console(stderr=True)
     specs = [KernelSpec(design, flavour, linux, patches, variants) for flavour in flavours]
-    return [ensure_kernel(spec, for_console(console, False)) for spec in specs]
+    return [take_kernel(spec) for spec in specs]
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -266,7 +261,8 @@ def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Pa
 )  # fmt: skip
 @click.option(
     "--variant", "variants", multiple=True, metavar="NAME",
-    help="Such as chain-16, or default; may be repeated.  [default: all]",
+    help="Such as chain-16, or default; may be repeated.  "
+    f"[default: all but {' and '.join(matrices.MEANS)}]",
 )  # fmt: skip
 @click.option("--flavour", type=click.Choice(FLAVOURS), default="plain", show_default=True)
 @linux_option
@@ -292,7 +288,8 @@ def matrix(
     if unknown := [name for name in variants if name not in known]:
         raise Failed(f"no variant {unknown[0]!r}: there is {', '.join(known)}")
     console = Console(stderr=True)
-    specs = matrices.specs_of(designs or tuple(DESIGNS), variants or known, flavour, linux)
+    chosen = variants or matrices.usual_variants()
+    specs = matrices.specs_of(designs or tuple(DESIGNS), chosen, flavour, linux)
     with locked_output(output):
         rows = matrices.run_matrix(
             specs, programs, output, for_console(console, False),
@@ -372,47 +369,10 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
-# ---- replay and show -------------------------------------------------------------------------
+bench.add_command(bench_replay)
 
 
-@main.command()
-@click.argument("paths", nargs=-1, required=True, type=FILE)
-@design_option
-@click.option("--flavour", type=click.Choice(FLAVOURS), default="kasan", show_default=True)
-@variant_option
-@linux_option
-@patch_option
-@click.option(
-    "--times",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How often to run each program.",
-)
-@click.pass_context
-def replay(
-    ctx: click.Context,
-    paths: tuple[Path, ...],
-    design: str,
-    flavour: str,
-    variants: tuple[str, ...],
-    linux: Path | None,
-    patches: tuple[Path, ...],
-    times: int,
-) -> None:
-    """Run saved programs (files, or folders of them) again and say how each ends."""
-    (kernel,) = build_kernels(design, (flavour,), linux, patches, variants)
-    report = replaying.replay(kernel, paths, times)
-    console = Console(soft_wrap=True, highlight=False)
-    for verdict in report.verdicts:
-        if verdict.text or len(report.verdicts) <= replaying.FEW:
-            console.print(f"{verdict.path}: {verdict.words}")
-        if verdict.text:
-            console.print(verdict.text, markup=False)
-    for error in report.errors:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-    console.print(report.last_line)
-    ctx.exit(report.exit_code)
+# ---- show --------------------------------------------------------------------------------------
 
 
 @main.command()

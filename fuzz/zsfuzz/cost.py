@@ -139,33 +139,59 @@ def _number(value: object) -> int:
 # ---- time ------------------------------------------------------------------------------------
 
 
-def timed_program(size: int) -> Program:
-    """Malloc with write, then free, of one object after the other."""
+def timed_program(size: int, *, resident: bool) -> Program:
+    """Malloc with write, then free, of one object after the other.
+
+    With a `resident` object the zspage stays; without, each pair makes and frees one.
+    """
+    begin = (Op(Opcode.MALLOC, object=1, owner=1, size=size),) if resident else ()
     pair = (Op(Opcode.MALLOC, owner=1, size=size), Op(Opcode.FREE))
-    return Program.of(pair * TIMED)
+    return Program.of(begin + pair * TIMED)
 
 
-def nanoseconds(machine: Machine, size: int, batches: int) -> float:
-    """Time one malloc, write and free, in nanoseconds, without collecting coverage."""
+def nanoseconds(machine: Machine, program: Program, batches: int) -> float:
+    """Time a program, in nanoseconds, without collecting coverage."""
     machine.flags = 0
-    programs = [timed_program(size).wire] * BATCH
+    programs = [program.wire] * BATCH
     begin = time.perf_counter_ns()
     for _ in range(batches):
         machine.replay(programs)
-    return (time.perf_counter_ns() - begin) / (batches * BATCH * TIMED)
+    return (time.perf_counter_ns() - begin) / (batches * BATCH)
 
 
-def measure_times(machines: Sequence[Machine], size: int, rounds: int) -> list[float]:
-    """Time all kernels in turns; medians in nanoseconds, in the order of `machines`."""
+def measure_times(
+    machines: Sequence[Machine], size: int, resident: bool, rounds: int
+) -> list[float]:
+    """Time one malloc, write and free on all kernels in turns, in the order of `machines`.
+
+    Medians in nanoseconds.  What a program takes besides its pairs (beginning, snapshot, end) is
+    measured by one without them, and subtracted; what the module does for each operation is not.
+    """
+    whole = timed_program(size, resident=resident)
+    empty = Program.of(whole.ops[: len(whole.ops) - 2 * TIMED])
     for machine in machines:
-        nanoseconds(machine, size, 2)  # warm up
-    taken = [[nanoseconds(machine, size, 4) for machine in machines] for _ in range(rounds)]
+        nanoseconds(machine, whole, 2)  # warm up
+    taken = [
+        [
+            (nanoseconds(machine, whole, 4) - nanoseconds(machine, empty, 4)) / TIMED
+            for machine in machines
+        ]
+        for _ in range(rounds)
+    ]
     return [median(column) for column in zip(*taken, strict=True)]
 
 
 # ---- all together ----------------------------------------------------------------------------
 
-PAYLOADS = (128, 1300, 2712)  # of timed objects, in bytes
+# Payloads of timed objects, in bytes, and whether their zspage is there already.
+TIMES = {
+    f"{payload:,}, {'in a zspage that stays' if resident else 'with a new zspage each time'}": (
+        payload,
+        resident,
+    )
+    for resident in (True, False)
+    for payload in (128, 1300, 2712)
+}
 
 
 def measure_cost(kernels: Sequence[Kernel], rounds: int) -> dict[str, object]:
@@ -184,7 +210,7 @@ def measure_cost(kernels: Sequence[Kernel], rounds: int) -> dict[str, object]:
             for name, spec in WORKLOADS.items()
         }
         times = {
-            payload: dict(zip(sizes, measure_times(machines, payload, rounds), strict=True))
-            for payload in PAYLOADS
+            name: dict(zip(sizes, measure_times(machines, *timed, rounds), strict=True))
+            for name, timed in TIMES.items()
         }
     return {"sizes": sizes, "memory": memory, "times": times}

@@ -72,8 +72,8 @@ def _times(cost: Mapping[str, Any]) -> Table:
     table = _table(
         f"malloc + write + free: nanoseconds, and ratio to {designs[0]}", "payload", *designs
     )
-    for payload, times in cost["times"].items():
+    for name, times in cost["times"].items():
         base = times[designs[0]]
         cells = (f"{times[design]:,.0f} ({times[design] / base:.2f})" for design in designs)
-        table.add_row(f"{payload:,}", *cells)
+        table.add_row(name, *cells)
     return table

@@ -15,6 +15,7 @@ from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.planted import planted_patch
 from zsfuzz.runner import Runner
+from zsfuzz.swappath import why_no_swap
 from zsfuzz.text import parse_program
 from zsmodel import Model
 from zstools.kernel import Kernel, ensure_kernel
@@ -110,6 +111,16 @@ def model_agrees(_: Kernel, machine: Machine) -> Check:
     )  # fmt: skip
 
 
+def pages_are_swapped(kernel: Kernel, machine: Machine) -> Check:
+    """See that the kernel has the swap path; a variant may be without, and then says why."""
+    has, variants = machine.kernel.has_swap, kernel.spec.variants
+    detail = "through zswap to zram" if has else f"not tested: {why_no_swap(kernel.layout)}"
+    return Check(
+        "pages of processes are swapped", has or bool(variants), detail,
+        "enable zswap, zram and memcg; if they are, tools/zstools/layout.py must learn this kernel",
+    )  # fmt: skip
+
+
 def cgroups_go_away(_: Kernel, machine: Machine) -> Check:
     """All cgroups can be removed, and none stays behind."""
     orphans = machine.audit()
@@ -155,5 +166,5 @@ def planted_fault_diverges(kernel: Kernel, usual: Machine) -> Check:
 # Before each run: the harness alone.  What a kernel does wrong is for the run to find and report.
 QUICK: tuple[Probe, ...] = (coverage_lights_up,)
 THOROUGH: tuple[Probe, ...] = (
-    *QUICK, model_agrees, cgroups_go_away, kasan_trips, planted_fault_diverges,
+    *QUICK, model_agrees, pages_are_swapped, cgroups_go_away, kasan_trips, planted_fault_diverges,
 )  # fmt: skip

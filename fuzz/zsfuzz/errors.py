@@ -104,9 +104,13 @@ class GuestHang(ZsfuzzError):
 
 
 class KernelSplat(ZsfuzzError):
-    """The kernel answered, but warned, oopsed or found a bad page: usually a bug in the kernel."""
+    """The kernel answered, but warned, oopsed or found a bad page: usually a bug in the kernel.
 
-    def __init__(self, reason: str, console: str = "") -> None:
+    `answer` is what it said to the program, None if it was asked something else.
+    """
+
+    def __init__(self, reason: str, console: str = "", answer: bytes | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.console = console
+        self.answer = answer

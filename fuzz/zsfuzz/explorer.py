@@ -43,6 +43,7 @@ class Explorer:
         self.stats = Stats(Path(config.work) / f"{config.name}.stats", create=True)
         self.machine = start_machine(config, console=f"{config.name}.console")
         self.strategy = Strategy(config.strategy)
+        self.stats.set("no swap path", not self.machine.kernel.has_swap)
         self.engine = Engine(CoverageMap(Path(config.layout)).pcs, SITUATIONS)
         if self.strategy.guided:
             self.machine.map_counters(self.engine.coverage.address)
@@ -51,7 +52,7 @@ class Explorer:
         self.runner = Runner(self.machine, self.model)
         if not self.strategy.compared:
             self.runner.lockstep = KernelAlone(self.machine, self.model)
-        self.triage = Triage(self.runner, self.stats, config)
+        self.triage = Triage(self.runner, self.stats, config, lambda: self.stopping)
         self.auditor = Auditor(self.runner)
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
         self.max_bytes = 1 + OP_SIZE * config.max_operations
@@ -96,7 +97,9 @@ class Explorer:
 
     def _handle(self, trouble: Trouble) -> None:
         self.auditor.forget()
-        self.triage.handle(trouble)
+        flags, self.machine.flags = self.machine.flags, 0
+        self.triage.handle(trouble)  # what it runs is no coverage of this input
+        self.machine.flags = flags
         self.countdown = 1  # it took long, and the run may end with it
 
     def _look_at_the_clock(self) -> None:

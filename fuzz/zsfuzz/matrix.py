@@ -14,11 +14,12 @@ from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.finding import Finding
 from zsfuzz.findings import FindingStore
+from zsfuzz.followup import finding_of
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome, exit_code
-from zsfuzz.program import Program
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.smoke import Smoke, smoke_test
+from zsfuzz.verdict import Reproduced, reproduce
 from zsmodel import Model
 from zstools.errors import BuildInterruptedError, ZsToolsError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
@@ -27,8 +28,8 @@ from zstools.plan import find_variants
 from zstools.progress import BuildProgress
 
 DEFAULT = "default"  # the variant that changes nothing
+MEANS = ("selftests", "watchdogs")  # of other tests: zsmalloc is built as ever
 PROGRAMS = 2000  # mutated ones, for each combination
-REPLAYS = 3  # of a finding
 _ALIGN = "<<>><"  # of the columns of the table
 
 
@@ -65,6 +66,11 @@ class Row:
 def all_variants() -> tuple[str, ...]:
     """Name the variants, the one that changes nothing first."""
     return (DEFAULT, *find_variants())
+
+
+def usual_variants() -> tuple[str, ...]:
+    """Name those that the matrix has if none is asked for."""
+    return tuple(name for name in all_variants() if name not in MEANS)
 
 
 def specs_of(
@@ -160,33 +166,26 @@ def _test(
         smoke = smoke_test(runner, seeds, programs)
         if smoke.trouble is None:
             return smoke, None
-        hits = _reproduce(runner, smoke.trouble)
-    trouble = smoke.trouble if hits else replace(smoke.trouble, outcome=Outcome.FLAKY)
+        seen = _reproduce(runner, smoke.trouble)
+    trouble = smoke.trouble if seen.hits else replace(smoke.trouble, outcome=Outcome.FLAKY)
     store = FindingStore(output)
-    saved = store.save(_finding(kernel, trouble, hits))
+    saved = store.save(_finding(kernel, trouble, seen))
     store.close()
     return Smoke(smoke.programs, trouble), saved.path
 
 
-def _reproduce(runner: Runner, trouble: Trouble) -> int:
+def _reproduce(runner: Runner, trouble: Trouble) -> Reproduced:
     """Replay; a guest that will not start any more must not cost us the finding."""
     try:
-        return runner.reproduce(trouble, REPLAYS) if trouble.wire else 0
+        return reproduce(runner, trouble)
     except ZsfuzzError:
-        return 0
+        return Reproduced(0, 0)
 
 
-def _finding(kernel: Kernel, trouble: Trouble, hits: int) -> Finding:
-    return Finding(
-        trouble.outcome,
-        trouble.title,
-        Program.from_wire(trouble.wire).canonical(),
+def _finding(kernel: Kernel, trouble: Trouble, seen: Reproduced) -> Finding:
+    return finding_of(
+        trouble,
         kernel=finding_manifest(kernel),
-        step=trouble.divergence.step if trouble.divergence else None,
-        divergence=trouble.divergence,
-        splat=trouble.splat,
-        detail=trouble.reason,
-        console=trouble.console,
         flavours=(kernel.spec.configuration,),
-        reproduced=(hits, REPLAYS),
+        reproduced=seen.pair,
     )

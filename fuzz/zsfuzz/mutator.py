@@ -110,6 +110,12 @@ class Mutator:
             ops = self._mutate_ops(rng, ops, cap)
         return bytes((header,)) + ops[: cap << 3]
 
+    def swap(self, max_size: int, seed: int) -> bytes:
+        """Make a program that swaps pages, from nothing; at most max_size bytes."""
+        cap = min((max_size - 1) >> 3, self._limit)
+        header, ops = self._insert_swap(Lcg(seed), COMMON, b"", cap)
+        return bytes((header,)) + ops[: cap << 3]
+
     def crossover(self, one: bytes, other: bytes, max_size: int, seed: int) -> bytes:
         """Join the head of one program to the tail of another (atheris custom_crossover)."""
         cap = min((max_size - 1) >> 3, self._limit)

@@ -171,7 +171,7 @@ class Program:
     @property
     def digest(self) -> str:
         """Name the program's behaviour: equal for programs with equal canonical forms."""
-        return blake2s(self.canonical().wire, digest_size=8).hexdigest()
+        return digest_of(self.canonical().wire)
 
     @classmethod
     def of(cls, ops: Iterable[Op]) -> "Program":
@@ -184,6 +184,11 @@ class Program:
         if len(wire) % OP_SIZE:
             raise BadProgram(f"{len(wire)} bytes: operations have {OP_SIZE} bytes each")
         return cls(tuple(_unpack_ops(wire)))
+
+
+def digest_of(wire: bytes) -> str:
+    """Name what a canonical program in wire form does."""
+    return blake2s(wire, digest_size=8).hexdigest()
 
 
 def _unpack_ops(wire: bytes) -> Iterator[Op]:

@@ -19,6 +19,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.rawbytes import DEFAULT_LIMIT, decode, encode
 from zsfuzz.spawn import WorkerProcess
+from zsfuzz.swappath import why_no_swap
 from zsfuzz.workerconfig import WorkerConfig, worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
@@ -26,7 +27,7 @@ from zstools.kernel import Kernel
 TICK = 0.5  # seconds between looks at the workers
 KEEP_EVERY = 10  # ticks between looks for new inputs; most are soon replaced by shorter ones
 START_LIMIT = 60.0  # seconds until a worker must have run something
-STOP_LIMIT = 30.0  # seconds to finish after being asked
+STOP_LIMIT = 90.0  # seconds to finish after being asked; a guest may hang meanwhile
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Result:
     new_inputs: int = 0
     compiled: bool = False  # model, decoder and mutator
     output: str = ""
+    no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
 
     def total(self, name: str) -> int:
@@ -119,6 +121,7 @@ class Result:
             "restarts": self.total("restarts"),
             "workers": self.stats,
             "bad_files": list(self.bad_files),
+            "no_swap": self.no_swap,
             "output": self.output,
         }
 
@@ -158,7 +161,7 @@ class Run:
         with locked_output(self.output):
             self._prepare()
             fast = ensure_fast_modules()
-            workers = [WorkerProcess(self._config(i, k), fast) for i, k in enumerate(self.kernels)]
+            workers = [WorkerProcess(config, fast) for config in self._configs()]
             try:
                 self._watch(workers)
                 self._finish(workers)
@@ -190,6 +193,13 @@ class Run:
             name = f"seed-{program.digest}"
             (self.inputs / name).write_bytes(data)
             self._seen.names.add(name)
+
+    def _configs(self) -> list[WorkerConfig]:
+        configs = [self._config(i, kernel) for i, kernel in enumerate(self.kernels)]
+        return [
+            replace(config, others=tuple(other for other in configs if other is not config))
+            for config in configs
+        ]
 
     def _config(self, number: int, kernel: Kernel) -> WorkerConfig:
         role = "check" if number else "explore"
@@ -223,7 +233,8 @@ class Run:
                 if ticks % KEEP_EVERY == 0:
                     self._keep_inputs()
                 self.show(self._progress(workers, now - started))
-            if self._stop_asked or (self.options.until_finding and self._findings()):
+            settled = any(worker.stats.get("settled") for worker in workers)
+            if self._stop_asked or (self.options.until_finding and settled):
                 explorer.ask_to_stop()
         self._check_alive(workers)
 
@@ -302,7 +313,11 @@ class Run:
             bad_files=tuple(self._bad),
             new_inputs=self._seen.saved,
             output=str(self.output),
+            no_swap=self._why_no_swap(workers[0]),
         )
+
+    def _why_no_swap(self, explorer: WorkerProcess) -> str:
+        return why_no_swap(self.kernels[0].layout) if explorer.stats.get("no swap path") else ""
 
 
 def _describe(path: Path) -> dict[str, object]:

@@ -9,7 +9,7 @@ from zsfuzz.console import Splat, find_splats
 from zsfuzz.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.target import Target
-from zsfuzz.lockstep import Lockstep
+from zsfuzz.lockstep import Disagreement, Lockstep
 from zsfuzz.oracle import Divergence, compare
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
@@ -20,7 +20,11 @@ ORPHAN_TITLE = "owner outlives its cgroup and all its objects"
 
 @dataclass(frozen=True)
 class Trouble:
-    """Say what became of a program that did not end well; `title` is the key for duplicates."""
+    """Say what became of a program that did not end well; `title` is the key for duplicates.
+
+    A kernel that complains and goes on may have answered wrongly, too: then there is a splat, which
+    gives the title, and a divergence.
+    """
 
     outcome: Outcome
     title: str
@@ -44,26 +48,42 @@ class Runner:
 
     def run(self, wire: bytes) -> Trouble | None:
         """Run one well-formed program; None means that kernel and model agree."""
+        trouble = self.check(wire)
+        if trouble is not None:
+            self.target.restart()
+        return trouble
+
+    def check(self, wire: bytes) -> Trouble | None:
+        """Run a program, and leave it to the caller to restart the target after trouble."""
         try:
             found = self.lockstep.check(wire)
         except (GuestLost, GuestHang, KernelSplat) as error:
-            trouble = self._guest_trouble(wire, error)
-        else:
-            if found is None:
-                return None
-            program = Program.from_wire(wire)
-            divergence = compare(program, found.kernel, found.model, self.target.kernel)
-            title = divergence.title if divergence else "answers differ"
-            trouble = Trouble(
-                Outcome.DIVERGENCE, title, wire, divergence=divergence,
-                console=self.target.console(),
-            )  # fmt: skip
-        self.target.restart()
-        return trouble
+            return self._guest_trouble(wire, error)
+        if found is None:
+            return None
+        divergence = self._compare(found)
+        title = divergence.title if divergence else "answers differ"
+        return Trouble(
+            Outcome.DIVERGENCE, title, wire, divergence=divergence, console=self.target.console()
+        )
+
+    def _compare(self, found: Disagreement) -> Divergence | None:
+        program = Program.from_wire(found.wire)
+        return compare(program, found.kernel, found.model, self.target.kernel)
 
     def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
         outcome, title, splat = demise_of(error)
-        return Trouble(outcome, title, wire, error.reason, splat=splat, console=error.console)
+        return Trouble(
+            outcome, title, wire, error.reason,
+            self._also_different(wire, error), splat, error.console,
+        )  # fmt: skip
+
+    def _also_different(self, wire: bytes, error: Exception) -> Divergence | None:
+        """Look at what a kernel answered that complained, but went on."""
+        if not isinstance(error, KernelSplat) or error.answer is None:
+            return None
+        found = self.lockstep.judge(wire, error.answer)
+        return self._compare(found) if found else None
 
     def audit(self) -> Trouble | None:
         """Remove and remake all cgroups; trouble if anything stays, or the console complains.
@@ -112,11 +132,3 @@ class Runner:
         except (GuestLost, GuestHang, KernelSplat):
             self.target.restart()
             return []
-
-    def reproduce(self, trouble: Trouble, tries: int) -> int:
-        """Count how many of `tries` replays on a fresh guest end with the same title."""
-        hits = 0
-        for _ in range(tries):
-            again = self.run_and_audit(trouble.wire)
-            hits += again is not None and again.title == trouble.title
-        return hits

@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from zsfuzz.history import Auditor
 from zsfuzz.mutator import Mutator
@@ -19,6 +18,8 @@ STEP = 2  # mutations from one program of `mutated` to the next
 KEPT = 32  # programs that mutations start from
 CROSSED = 0.1  # of the programs, those that are crossed with another one
 AUDIT_EVERY = 500  # programs
+SWAP_EVERY = 20  # programs: a swap operation takes as long as hundreds of others
+SWAP_OPERATIONS = 48  # in a program that swaps
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,17 @@ def mutations(mutator: Mutator, max_size: int, seed: int) -> Iterator[bytes]:
 
 
 def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Make programs in wire form by the mutator from nothing; the same ones for the same seed."""
+    """Make programs in wire form by the mutator from nothing; the same ones for the same seed.
+
+    Every SWAP_EVERY-th one swaps pages, which the others do hardly ever.
+    """
     mutator = Mutator(distinct_classes(facts))
-    return map(decode, islice(mutations(mutator, 1 + 8 * 128, seed), count))
+    others = mutations(mutator, 1 + 8 * 128, seed)
+    for number in range(1, count + 1):
+        if number % SWAP_EVERY == 0:
+            yield decode(mutator.swap(1 + 8 * SWAP_OPERATIONS, seed * count + number))
+        else:
+            yield decode(next(others))
 
 
 def smoke_test(runner: Runner, seeds: Sequence[bytes], count: int) -> Smoke:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find the first function in a kernel's complaint that tells something.
 
-User Mode Linux has no frame pointers: it prints whatever on the stack looks like code, each with a
+Without frame pointers User Mode Linux prints whatever on the stack looks like code, each with a
 question mark, stale values among them.  What no call can have left there is passed over.
 """
 
@@ -25,7 +25,7 @@ _DULL = re.compile(
     r"|do_raw_|lock_|mark_lock|validate_chain|_*lock_acquire|lockdep_|register_lock_class"
     r"|bad_page|free_page_is_bad|_*schedule(?:_\w+)?$|_*mutex_|rwsem_|rwbase_|down_|wait_for_"
     r"|segv|bad_segv|fatal_sigsegv|sig_handler|hard_handler|relay_signal|block_signals"
-    r"|kmem_cache_alloc|_*kmalloc|kmemleak|_*alloc_(?:frozen_)?pages|slab_post|stack_trace"
+    r"|kmem_cache_alloc|_*kmalloc|kmemleak|kmem_cache_|set_track|_*(?:alloc|create)_object|_*alloc_(?:frozen_)?pages|slab_post|(?:save_)?stack_trace"
     r"|_*kfree|kmem_cache_free|_*free_(?:pages|frozen|unref)|put_page|unmap_|_*free_pages_prepare"
     r"|alloc_from_new_slab|get_page_from_freelist|out_of_memory|oom_|finish_task_switch|__switch_to"
     r"|um_[gs]et_signals|_printk|_*sanitizer_cov_|write_comp_data|copy_chunk_|do_op_one_page|generic_write"

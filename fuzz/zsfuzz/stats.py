@@ -22,7 +22,9 @@ class Stats:
         "restarts",
         "audits",
         "tolerated",
+        "settled",  # new findings that were replayed, minimised and saved
         "microseconds",  # from the first program on
+        "no swap path",  # 1: the kernel refuses the operations on pages of processes
         *(f"outcome {outcome.value}" for outcome in Outcome),
         *(f"op {opcode.name.lower()}" for opcode in Opcode),
     )

@@ -60,6 +60,7 @@ _COMPARED: dict[str, Callable[[Result], str]] = {
     "kernel's word taken": lambda r: f"{r.total('tolerated'):,}",
     "audits": lambda r: f"{r.total('audits'):,}",
     "did not agree": lambda r: f"{r.total('programs') - r.outcomes[Outcome.AGREE.value]:,}",
+    "swap path": lambda r: "not tested" if r.no_swap else "tested",
     "findings": lambda r: f"{len(r.findings):,}",
 }
 
@@ -98,6 +99,8 @@ def _head(result: Result) -> RenderableType:
     )
     table.add_row("hot path", "compiled" if result.compiled else "plain Python (no mypyc or gcc)")
     table.add_row("corpus", f"{result.new_inputs} new programs")
+    if result.no_swap:
+        table.add_row("swap path", f"not tested, all its operations are refused: {result.no_swap}")
     for error in result.bad_files:
         table.add_row("left out", error)
     return table

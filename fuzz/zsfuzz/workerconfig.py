@@ -23,7 +23,7 @@ class WorkerConfig:
     """All that a worker needs to know; written by the supervisor, read back as JSON."""
 
     name: str
-    role: str  # "explore" or "check"
+    role: str  # "explore", "check" or "replay"
     kernel: str
     root: str
     wire: str
@@ -41,6 +41,9 @@ class WorkerConfig:
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
     strategy: str = Strategy.FULL.value
+    others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
+    times: int = 1  # that a replay runs each program
+    guest_nice: int = 0
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""
@@ -49,7 +52,9 @@ class WorkerConfig:
     @classmethod
     def load(cls, path: Path) -> WorkerConfig:
         """Read back what `save` wrote."""
-        return cls(**json.loads(path.read_text()))
+        facts = json.loads(path.read_text())
+        others = tuple(cls(**other) for other in facts.pop("others"))
+        return cls(**facts, others=others)
 
 
 def worker_config(
@@ -81,6 +86,10 @@ def worker_config(
 def start_machine(config: WorkerConfig, *, console: str) -> Machine:
     """Boot the configured kernel; raises HarnessError if it does not come up."""
     options = UmlOptions(
-        Path(config.kernel), Path(config.root), memory=config.memory, cpu=config.guest_cpu
+        Path(config.kernel),
+        Path(config.root),
+        memory=config.memory,
+        cpu=config.guest_cpu,
+        nice=config.guest_nice,
     )
     return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)

@@ -2,8 +2,8 @@
 /*
  * The agent: the guest's init.  Mounts what it needs, loads the module, makes
  * the cgroups, enables KCOV on itself and then serves the ring from inside
- * one blocking ioctl, which comes back for cgroup directories only.  The
- * control line (/dev/ttyS0) carries one line of facts to the host; all that
+ * one blocking ioctl, which comes back for cgroup directories and for pages of
+ * processes.  The control line (/dev/ttyS0) carries one line of facts to the host; all that
  * goes wrong is said on the console and ends the guest.
  */
 #include <errno.h>
@@ -213,9 +213,13 @@ static int cgroup_create(unsigned int number, unsigned int parent)
 
 static int cgroup_remove(unsigned int number)
 {
+	int ret;
+
 	swap_leave_cgroup(number, CGROUP_ROOT);
-	if (rmdir(cgroup_path[number]))
-		return -errno;
+	ret = rmdir(cgroup_path[number]) ? -errno : 0;
+	swap_left_cgroup(number, ret ? cgroup_path[number] : NULL);
+	if (ret)
+		return ret;
 	cgroup_live[number] = 0;
 	return 0;
 }

@@ -263,6 +263,14 @@ static off_t address_of(unsigned int page)
 	return (off_t)(uintptr_t)(area + page * SPACING);
 }
 
+/* What copying a page of another process gave: of one that died, 0 bytes and no errno. */
+static int copied(ssize_t n)
+{
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)PAGE ? 0 : -EIO;
+}
+
 static int page_write(unsigned int cgroup, const char *cgroup_path, unsigned int page,
 		      unsigned int pattern)
 {
@@ -278,8 +286,9 @@ static int page_write(unsigned int cgroup, const char *cgroup_path, unsigned int
 			return ret;
 	}
 	fill(data, page, pattern);
-	if (pwrite(p->mem, data, PAGE, address_of(page)) != (ssize_t)PAGE)
-		return -errno;
+	ret = copied(pwrite(p->mem, data, PAGE, address_of(page)));
+	if (ret)
+		return ret;
 	p->pages |= 1ull << page;
 	owner_of[page] = p;
 	written[page] = pattern;
@@ -316,10 +325,11 @@ static int page_read(unsigned int page, uint32_t *pattern)
 {
 	unsigned char data[PAGE];
 
-	if (pread(owner_of[page]->mem, data, PAGE, address_of(page)) != (ssize_t)PAGE)
-		return -errno;
-	*pattern = pattern_of(data, page);
-	return 0;
+	int ret = copied(pread(owner_of[page]->mem, data, PAGE, address_of(page)));
+
+	if (!ret)
+		*pattern = pattern_of(data, page);
+	return ret;
 }
 
 static int page_in(unsigned int page, int by_itself, uint32_t *pattern)
@@ -358,15 +368,25 @@ void swap_leave_cgroup(unsigned int number, const char *root_path)
 {
 	struct process *p = find_process(number);
 
+	if (p && move_process(p->pid, root_path))
+		agent_die("moving a process to the root cgroup");
+}
+
+/* The cgroup was removed, or @kept: its process goes back. */
+void swap_left_cgroup(unsigned int number, const char *kept)
+{
+	struct process *p = find_process(number);
+
 	if (!p)
 		return;
-	if (!p->pages) {
+	if (kept) {
+		if (move_process(p->pid, kept))
+			agent_die("moving a process back to its cgroup");
+	} else if (p->pages) {
+		p->cgroup = NOBODY;
+	} else {
 		end_process(p);
-		return;
 	}
-	if (move_process(p->pid, root_path))
-		agent_die("moving a process to the root cgroup");
-	p->cgroup = NOBODY;
 }
 
 void swap_forget_all(void)
@@ -385,12 +405,14 @@ void swap_forget_all(void)
 static int drain(uint32_t *wrong)
 {
 	unsigned int i;
-	uint32_t pattern;
 
 	*wrong = 0;
-	for (i = 0; i < ZSFUZZ_PAGES; i++)
+	for (i = 0; i < ZSFUZZ_PAGES; i++) {
+		uint32_t pattern = ZSFUZZ_NONE8;
+
 		if (owner_of[i] && (page_read(i, &pattern) || pattern != written[i]))
 			++*wrong;
+	}
 	swap_forget_all();
 	return 0;
 }

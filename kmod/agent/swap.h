@@ -15,6 +15,7 @@ void agent_die(const char *what);
 void swap_start(int ring_fd);
 void swap_act(struct zsfuzz_agent_request *req, const char *cgroup_path);
 void swap_leave_cgroup(unsigned int number, const char *root_path);
+void swap_left_cgroup(unsigned int number, const char *kept);
 void swap_forget_all(void);
 
 #endif

@@ -98,7 +98,7 @@ _WRITTEN_BACK = _rule(
 _EVENT = _rule(
     "the owner has a zswpout for each store, a zswpin for each load, a zswpwb for each writeback",
     "swap.py: Swap.count",
-    "count_objcg_events, zswap_store, zswap_load, zswap_writeback_entry",
+    "zswap_store, zswap_load, zswap_writeback_entry",
 )
 
 RULES: Final[dict[str, dict[str, Rule]]] = {
@@ -270,7 +270,7 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
         "ret": _rule(
             "only a cgroup without children has processes",
             "swap_operations.py: SwapOperations.new_page_error",
-            "cgroup_vet_subtree_control_enable",
+            "cgroup_subtree_control_write",
         ),
         "owner": _SWAP_OWNER,
         "group": _SWAP_LEFT,

@@ -277,6 +277,24 @@ static void make_cgroups(int fd)
 	    one(fd, &(struct zsfuzz_op){ .op = ZSFUZZ_CGROUP_REMOVE, .owner = 4 }));
 }
 
+/* ---- swap ------------------------------------------------------------------ */
+
+/* What the agent says of its disk, by one who has none. */
+static long sample(int fd, unsigned int pattern, unsigned long long entry)
+{
+	struct zsfuzz_swap_sample told_module = { .pattern = pattern, .entry = entry };
+
+	return told(ioctl(fd, ZSFUZZ_IOC_SWAP, &told_module));
+}
+
+static void refuse_samples(int fd)
+{
+	say("sample of no disk", sample(fd, 0, 0));
+	say("sample of no type", sample(fd, 0, ~0ull));
+	say("sample of no pattern", sample(fd, ZSFUZZ_PATTERNS + 1, 0));
+	say("ready without samples", sample(fd, ZSFUZZ_PATTERNS, 0));
+}
+
 /* ---- the parts ------------------------------------------------------------- */
 
 static void with_exec(void)
@@ -303,6 +321,9 @@ static void with_ops(void)
 {
 	int fd = open_file("ops");
 
+	text(fd, "README", "malloc o=0 p=0 size=2720 c=0 arg=3\n");
+	close(fd);
+	fd = open_file("ops");
 	text(fd, "text", "# a comment\n\n  malloc o=0 p=0 size=1000 c=0 arg=3\n"
 			 "malloc o=1 p=1 size=0x20\nread o=0\nfree o=1 \nfree o=1\n");
 	text(fd, "kept for the next write", "free o=0");
@@ -353,6 +374,7 @@ static void unloading(void)
 	close(fd);
 	fd = open_file("ring");
 	say("ring twice", open_file("ring"));
+	refuse_samples(fd);
 	say("unload while ring open", unload());
 	close(fd);
 	say("modules", modules());
@@ -371,6 +393,7 @@ static void unloading(void)
 
 int main(void)
 {
+	long loaded;
 	int fd;
 
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
@@ -380,12 +403,15 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	say("load", load());
-	closing();
-	with_exec();
-	with_ops();
-	two_files();
-	unloading();
+	loaded = load();
+	say("load", loaded);
+	if (!loaded) {
+		closing();
+		with_exec();
+		with_ops();
+		two_files();
+		unloading();
+	}
 	say("done", 0);
 	fflush(stdout);
 	reboot(LINUX_REBOOT_CMD_POWER_OFF);

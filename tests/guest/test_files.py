@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shutil
 import subprocess
@@ -111,7 +112,7 @@ def shown(result: tuple[int, ...]) -> tuple[int, ...]:
     for name in SHOWN:
         value = values[name]
         bits = widths.get(name, 8 if name in small else 0)
-        signed.append(value - (1 << bits) if bits and value >> (bits - 1) else value)
+        signed.append(-1 if bits and value == (1 << bits) - 1 else value)
     return tuple(signed)
 
 
@@ -129,6 +130,13 @@ def test_text_gets_the_answers_that_the_model_gives(byhand: ByHand) -> None:
     """
     words = ["malloc", "malloc", "read", "free", "free", "free"]
     assert lines == list(zip(words, map(shown, answers(program)), strict=True))
+
+
+def test_the_readme_shows_the_answer_that_comes(byhand: ByHand) -> None:
+    shown = re.search(r"echo '(.+)' >&3\n +cat <&3\n +(.+)\n", (ROOT / "README.md").read_text())
+    assert shown is not None
+    assert shown[1] in Path(__file__).with_name("byhand.c").read_text()
+    assert byhand.output("README") == [shown[2]]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +253,13 @@ def test_the_ring_has_one_user(byhand: ByHand) -> None:
     assert byhand["ring twice"] == -errno.EBUSY
 
 
+def test_swap_is_not_ready_before_all_was_measured_on_a_disk(byhand: ByHand) -> None:
+    assert byhand["sample of no disk"] == -errno.ERANGE
+    assert byhand["sample of no type"] == -errno.ERANGE
+    assert byhand["sample of no pattern"] == -errno.EINVAL
+    assert byhand["ready without samples"] == -errno.ENODATA
+
+
 def test_a_module_in_use_cannot_be_unloaded(byhand: ByHand) -> None:
     assert byhand["unload while open"] == -errno.EWOULDBLOCK
     assert byhand["works still"] == 0
@@ -262,3 +277,38 @@ def test_an_unloaded_module_leaves_nothing(byhand: ByHand) -> None:
 @pytest.mark.parametrize("byhand", ["lockdep"], indirect=True, scope="module")
 def test_an_unloaded_module_can_be_loaded_again(byhand: ByHand) -> None:
     assert (byhand["load again"], byhand["works again"], byhand["unload again"]) == (0, 0, 0)
+
+
+# ---- another kernel ------------------------------------------------------------------------
+
+
+def load_in(kernel: Kernel, module: bytes, folder: Path) -> ByHand:
+    """Boot `kernel` with a module that is not its own, and have that loaded."""
+    root = folder / "root"
+    build_root(kernel, root)
+    (root / "zsfuzz.ko").write_bytes(module)
+    return ByHand(run_init(kernel, root, folder))
+
+
+def refused(found: ByHand) -> None:
+    assert found["load"] == -errno.ENOEXEC
+    assert "zsfuzz: built for another kernel" in found.console
+    assert found["done"] == 0
+    assert find_splats(found.console) == []
+
+
+@pytest.mark.parametrize("flavour", ["plain", "kasan"])
+def test_a_module_for_another_kernel_is_not_loaded(flavour: str, tmp_path: Path) -> None:
+    module = built("zpdesc", flavour).guest_root / "zsfuzz.ko"
+    refused(load_in(built("zspage", flavour), module.read_bytes(), tmp_path))
+
+
+def test_a_module_whose_kernel_has_all_distances_but_another_build_id_is_not_loaded(
+    tmp_path: Path,
+) -> None:
+    kernel = built("zspage", "plain")
+    module = (kernel.guest_root / "zsfuzz.ko").read_bytes()
+    identity = bytes.fromhex(json.loads(kernel.layout.read_text())["build_id"])
+    assert module.count(identity) == 1
+    other = bytes([identity[0] ^ 1]) + identity[1:]
+    refused(load_in(kernel, module.replace(identity, other), tmp_path))

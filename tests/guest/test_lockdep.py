@@ -85,7 +85,7 @@ def test_a_lost_owner_array_is_a_splat_at_the_next_audit(tmp_path: Path) -> None
     with planted(tmp_path) as guest:
         trouble = runner_of(guest).run_and_audit(LOSES_AN_ARRAY)
     assert trouble is not None
-    assert (trouble.outcome, trouble.title) == (Outcome.KERNEL_SPLAT, "memory leak")
+    assert (trouble.outcome, trouble.title) == (Outcome.KERNEL_SPLAT, "memory leak in zs_malloc")
     assert "unreferenced object 0x" in trouble.console
     # The pages that the agent swaps at the start lose theirs as well: this is the program's.
     assert "zsf_op_run" in trouble.console.partition("unreferenced object 0x")[2]

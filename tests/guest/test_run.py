@@ -18,6 +18,7 @@ from guest_support import PATIENCE, SEEDS, built, command, descendants, watched,
 from zsfuzz import cli
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.outcome import Outcome
+from zsfuzz.replay import cli as replay_cli
 from zsfuzz.text import format_program
 
 FEW = ("--operations", 2000)
@@ -197,7 +198,7 @@ def test_an_interrupt_before_there_is_a_result_is_no_finding(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "build_kernels", interrupted)
+    monkeypatch.setattr(replay_cli, "take_kernel", interrupted)
     done = CliRunner().invoke(cli.main, ["replay", str(SEEDS[0].path)])
     assert (done.exit_code, done.stdout) == (2, "")
 

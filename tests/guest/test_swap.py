@@ -22,7 +22,10 @@ from zsmodel.classes import distinct_classes
 from zsmodel.wire import IN_ZSWAP, ON_DEVICE
 from zstools.kernel import KernelSpec, find_kernel
 
-KERNELS = [("stock", "plain"), ("zspage", "plain"), ("zpdesc", "plain"), ("zspage", "kasan")]
+KERNELS = [
+    *(("stock", "plain"), ("zspage", "plain"), ("zpdesc", "plain")),
+    *(("zspage", "kasan"), ("zpdesc", "kasan"), ("zspage", "lockdep")),
+]
 RANDOM = 12  # programs of random bytes, and of mutations, for each kernel
 OPERATIONS = 60  # in a random program
 

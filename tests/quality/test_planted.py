@@ -12,7 +12,7 @@ from guest_support import built, zsfuzz
 
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 from zsfuzz.planted import planted_patch
-from zsfuzz.replay import replay
+from zsfuzz.replay.run import replay
 from zsfuzz.runner import ORPHAN_TITLE
 
 TIME = 60  # seconds that a run may take; it ends with the first finding

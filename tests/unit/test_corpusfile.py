@@ -4,7 +4,16 @@
 import msgpack
 import pytest
 
-from zsfuzz.corpusfile import Entry, load, load_dir, pack, save, unpack
+from zsfuzz.corpusfile import (
+    Entry,
+    load,
+    load_dir,
+    load_wire,
+    pack,
+    program_files,
+    save,
+    unpack,
+)
 from zsfuzz.errors import BadCorpusFile, OutputLost
 from zsfuzz.text import parse_program
 
@@ -124,3 +133,42 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(OutputLost, match="no space left on device: free some space"):
         save(tmp_path, Entry(PROGRAM))
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- read quickly, and below folders -------------------------------------------------------
+
+
+def test_the_quick_way_reads_the_same_program(tmp_path):
+    path = save(tmp_path, Entry(PROGRAM, "note"))
+    assert load_wire(path) == load(path).program.wire
+
+
+def test_whatever_byte_is_damaged_the_quick_way_reads_what_the_slow_way_does(tmp_path):
+    path = save(tmp_path, Entry(PROGRAM, "note"))
+    data = path.read_bytes()
+    for at in range(len(data)):
+        for value in (0, 0xFF, data[at] ^ 1):
+            path.write_bytes(data[:at] + bytes([value]) + data[at + 1 :])
+            assert read(load_wire, path) == read(lambda p: load(p).program.wire, path)
+
+
+def read(reader, path):
+    try:
+        return reader(path)
+    except BadCorpusFile as error:
+        return str(error)
+
+
+def test_programs_below_a_folder_are_found_and_hidden_files_are_not(tmp_path):
+    inner = tmp_path / "b" / "c"
+    paths = [save(tmp_path, Entry(PROGRAM)), save(inner, Entry(PROGRAM))]
+    (tmp_path / "README.md").write_text("not a program")
+    (inner / ".tmp-1.msgpack").write_bytes(b"")
+    assert program_files(tmp_path) == sorted(paths)
+
+
+def test_a_folder_without_programs_is_refused(tmp_path):
+    with pytest.raises(BadCorpusFile, match=r"no \*\.msgpack in it"):
+        program_files(tmp_path)
+    with pytest.raises(BadCorpusFile, match="no such file or directory"):
+        program_files(tmp_path / "nothing")

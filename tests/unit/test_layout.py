@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from toykernel import compile_image
 
 from zstools.branches import Branch
 from zstools.dwarf import Struct, find_unit, open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
-from zstools.layout import Layout, read_layout
+from zstools.layout import SWAP_ENUMERATORS, Layout, read_layout
 
 TINY = """\
 #include <stdio.h>
@@ -122,6 +125,30 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
         read_layout(image)
 
 
+def test_a_kernel_without_the_swap_path_says_what_is_missing(tmp_path: Path) -> None:
+    layout = read_layout(compile_image(tmp_path / "tree", "-DSTOCK"))
+    assert layout.no_swap.startswith("no debug information for mm/zswap.c")
+    assert json.loads(layout.to_json())["no_swap"] == layout.no_swap
+    assert "zswap_entry" not in render_header(layout)
+
+
+@pytest.mark.parametrize("name", ["memcg_events", "ZRAM_SAME", "struct zswap_entry"])
+def test_whatever_is_missing_of_the_swap_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # All of it is asked of the one file of the toy kernel, which has all but `name`.
+    word = name.removeprefix("struct ")
+    monkeypatch.setattr("zstools.layout.SWAP_UNITS", {"mm/zsmalloc.c": {"zspage": "list"}})
+    monkeypatch.setattr("zstools.layout.SWAP_ENUMERATORS", ("ZS_OBJS_INUSE",))
+    monkeypatch.setattr("zstools.layout.SWAP_SYMBOLS", ("zs_malloc",))
+    image = compile_image(tmp_path / "tree", "-DSTOCK")
+    assert read_layout(image).no_swap == ""
+    kind = "UNITS" if word != name else "ENUMERATORS" if name in SWAP_ENUMERATORS else "SYMBOLS"
+    wanted = {"mm/zsmalloc.c": {word: ""}} if kind == "UNITS" else (word,)
+    monkeypatch.setattr(f"zstools.layout.SWAP_{kind}", wanted)
+    assert f"has no {name}" in read_layout(image).no_swap
+
+
 def test_the_header_agrees_with_the_compiler(tmp_path: Path) -> None:
     """Compile the header together with the structures that it describes."""
     image = compile_image(tmp_path / "tree", "-DZSPAGE")
@@ -151,11 +178,26 @@ def test_prototypes_and_symbols_are_counted_from_the_anchor(tmp_path: Path) -> N
     image = compile_image(tmp_path / "tree")
     layout = read_layout(image)
     assert layout.arguments == {"zs_create_pool": 1, "zs_malloc": 4, "zs_obj_write": 4}
-    assert layout.symbols["zs_create_pool"] == _address(image, "zs_create_pool") - layout.anchor
     assert layout.anchor == _address(image, "zs_malloc")
-    assert "handle_cachep" not in layout.symbols
+    assert layout.symbols == {"zsmalloc_mops": _address(image, "zsmalloc_mops") - layout.anchor}
     assert layout.size_classes == 255
+
+
+@pytest.mark.parametrize("missing", ["", "the kernel has no zswap_trees"])
+def test_the_module_is_told_of_a_whole_swap_path_only(tmp_path: Path, missing: str) -> None:
+    layout = replace(read_layout(compile_image(tmp_path / "tree")), no_swap=missing)
+    assert ("ZSL_HAS_SWAP" in render_header(layout)) == (not missing)
+
+
+def test_the_build_id_is_where_the_running_image_has_it(tmp_path: Path) -> None:
+    image = compile_image(tmp_path / "tree")
+    layout = read_layout(image)
     assert len(layout.build_id) == 20
+    with image.open("rb") as file:
+        elf = ELFFile(file)
+        (offset,) = elf.address_offsets(layout.anchor + layout.build_id_at, 20)
+        file.seek(offset)
+        assert file.read(20) == layout.build_id
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from zsfuzz.smoke import Smoke
 from zstools.errors import BuildInterruptedError, CommandError
 from zstools.kernel import KernelSpec
 
+ROOT = Path(__file__).parents[2]
 BAD_BUILD, BAD_GUEST, BAD_KERNEL = "memcg-n", "zswap-n", "stat-n"
 
 
@@ -60,12 +62,29 @@ def variants(*names: str) -> list[str]:
     return [word for name in names for word in ("--variant", name)]
 
 
-def test_all_designs_in_all_variants_are_the_default(bench: Bench, tmp_path: Path) -> None:
+def test_all_designs_in_all_variants_of_zsmalloc_are_the_default(
+    bench: Bench, tmp_path: Path
+) -> None:
     run(tmp_path)
     rows = json.loads((tmp_path / "table.json").read_text())
     combinations = {(row["design"], row["variant"]) for row in rows}
-    assert combinations == {(d, v) for d in cli.DESIGNS for v in matrix.all_variants()}
+    assert combinations == {(d, v) for d in cli.DESIGNS for v in matrix.usual_variants()}
     assert ("stock", "default") in combinations
+    assert not [variant for _, variant in combinations if variant in matrix.MEANS]
+
+
+def test_the_table_of_variants_has_those_of_the_matrix() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs" / "CONFIGS.md").read_text(), re.M)
+    assert sorted(rows) == sorted(matrix.usual_variants())
+    assert {*rows, *matrix.MEANS} == {*matrix.all_variants()}
+
+
+@pytest.mark.parametrize("name", matrix.MEANS)
+def test_what_is_a_means_of_other_tests_can_still_be_asked_for(
+    bench: Bench, tmp_path: Path, name: str
+) -> None:
+    assert run(tmp_path, "--design", "stock", "--variant", name).exit_code == 0
+    assert bench.tested == [("stock", (name,))]
 
 
 def test_only_the_chosen_combinations_are_built(bench: Bench, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from zsfuzz.program import Opcode, Program
 from zsfuzz.rawbytes import COMMON, MARK, SWAP_OPS, WITH_SWAP, decode
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.sizes import TABLE_SIZE
+from zsfuzz.smoke import mutated
 from zsfuzz.swappatterns import SWAP_PATTERNS, swap_program
 from zsmodel import Kernel, Model
 from zsmodel.classes import distinct_classes
@@ -181,3 +182,17 @@ def test_libfuzzers_own_mutation_is_used_now_and_then():
     native = Mutator(distinct_classes(KERNEL), native=lambda data, size: b"native")
     share = sum(native.mutate(bytes(17), MAX, seed) == b"native" for seed in range(1600))
     assert 50 < share < 200
+
+
+def test_a_program_that_swaps_is_made_from_nothing_and_fits(mutator):
+    for seed in range(50):
+        data = mutator.swap(1 + 8 * 48, seed)
+        assert data == mutator.swap(1 + 8 * 48, seed)
+        assert len(data) <= 1 + 8 * 48
+        assert any(op in SWAP_OPS for op in decode(data)[::8])
+
+
+def test_one_in_20_of_the_programs_of_a_smoke_test_swaps():
+    made = [wire for wire in mutated(KERNEL, 400) if any(op in SWAP_OPS for op in wire[::8])]
+    assert len(made) >= 20
+    assert set(SWAP_OPS) == {op for wire in made for op in wire[::8]} & set(SWAP_OPS)

@@ -15,7 +15,7 @@ import pytest
 
 from zsfuzz.console import find_splats
 from zsfuzz.errors import HarnessError
-from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.selftests.compare import Results, find_complaints, find_differences
 from zsfuzz.selftests.guest import WHOLE, Attempt, cases_of
 from zsfuzz.selftests.output import Verdict, parse
@@ -177,6 +177,26 @@ def test_what_fails_on_one_design_is_a_finding_there() -> None:
     assert exit_code_of(found) == EXIT_FINDINGS
     assert {d.design for d in find_differences(found)} == {"zspage"}
     assert render(found) == (DATA / "table.txt").read_text().rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        attempt("zram", None, "timeout"),
+        attempt("zram", None, "the guest exited with 1"),
+        attempt("skipped", 4),
+        attempt("skipped", 0),
+        Attempt((), (), "", "", 1.0),
+    ],
+    ids=["timeout", "lost", "skipped", "told of nothing", "not run"],
+)
+def test_a_program_without_a_result_on_stock_is_a_failure_of_the_harness(ending: Attempt) -> None:
+    both = {("stock", ZRAM): [ending], ("zspage", ZRAM): [ending]}
+    good = results(GOOD, GOOD)
+    found = Results(good.designs, (ZSWAP, ZRAM), {**good.attempts, **both})
+    assert exit_code_of(found) == EXIT_HARNESS_ERROR
+    assert "zram/zram.sh has no result on stock: it is not compared" in render(found)
+    assert find_differences(found) == []
 
 
 def test_what_passes_on_a_design_alone_is_a_finding_too() -> None:

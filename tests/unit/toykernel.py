@@ -20,7 +20,7 @@ struct size_class {
 };
 struct zs_pool {
 	const char *name; struct size_class *size_class[255]; unsigned long pages_allocated;
-	struct zs_pool_stats stats; int lock, compaction_in_progress;
+	struct zs_pool_stats stats; void *shrinker; int lock;
 };
 struct page { unsigned long flags, words[6]; unsigned long memcg_data; };
 struct zpdesc {
@@ -40,7 +40,7 @@ struct zspage {
 	struct obj_cgroup **owners;
 #endif
 };
-struct page one_page; struct zspage one_zspage; struct size_class one_class;
+int zsmalloc_mops; struct page one_page; struct zspage one_zspage; struct size_class one_class;
 #ifdef COVER
 void __sanitizer_cov_trace_pc(void);
 __attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_pc(void)

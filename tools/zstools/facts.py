@@ -21,7 +21,7 @@ _READERS = ("branches", "coverage", "disassembly", "dwarf", "header", "layout", 
 def has_layout(entry: Path) -> bool:
     """Tell whether an entry's layout files are there, and as these tools would write them."""
     try:
-        return (entry / _KEY).read_text() == _key()
+        return (entry / _KEY).read_text() == _TOOLS
     except OSError:
         return False
 
@@ -35,7 +35,7 @@ def ensure_layout(entry: Path, vmlinux: Path, progress: BuildProgress) -> None:
     entry.mkdir(parents=True, exist_ok=True)
     write_atomically(entry / HEADER, render_header(layout))
     write_atomically(entry / LAYOUT, layout.to_json())
-    write_atomically(entry / _KEY, _key())
+    write_atomically(entry / _KEY, _TOOLS)
     progress.end()
 
 
@@ -45,3 +45,7 @@ def _key() -> str:
     for name in _READERS:
         total.update((folder / f"{name}.py").read_bytes())
     return total.hexdigest()
+
+
+# As this process has loaded them: they may be other ones in the files by now.
+_TOOLS = _key()

@@ -14,8 +14,8 @@ _TOP = """\
  * Generated from the DWARF of one built kernel, and true for that one only.
  *
  * ZSL_OFF_, ZSL_SIZE_: bytes.  ZSL_BIT_: byte offset of the 32-bit word that
- * holds a bit field, ZSL_SHIFT_ and ZSL_WIDTH_: where in it.  ZSL_SYM_:
- * address minus that of zs_malloc().
+ * holds a bit field, ZSL_SHIFT_ and ZSL_WIDTH_: where in it.  ZSL_SYM_,
+ * ZSL_BUILD_ID_AT: address minus that of zs_malloc().
  */
 #ifndef ZSFUZZ_LAYOUT_H
 #define ZSFUZZ_LAYOUT_H
@@ -32,7 +32,6 @@ def render_header(layout: Layout) -> str:
 
 def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield "ZSL_DESIGN", DESIGNS.index(layout.design)
-    yield f"ZSL_DESIGN_{layout.design.upper()}", 1
     for struct in layout.structs.values():
         yield from _struct_macros(struct)
     yield "ZSL_SIZE_CLASSES", layout.size_classes
@@ -40,11 +39,12 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
         yield f"ZSL_ENUM_{name}", value
     for name, count in layout.arguments.items():
         yield f"ZSL_{name.upper()}_ARGS", count
+    if not layout.no_swap:
+        yield "ZSL_HAS_SWAP", 1
     for name, distance in layout.symbols.items():
         yield f"ZSL_SYM_{name}", f"({distance}L)"
-    yield "ZSL_ZS_MALLOC_ADDR", f"{layout.anchor:#x}UL"
     yield "ZSL_BUILD_ID", "{ " + ", ".join(f"{b:#04x}" for b in layout.build_id) + " }"
-    yield "ZSL_BUILD_ID_SIZE", len(layout.build_id)
+    yield "ZSL_BUILD_ID_AT", f"({layout.build_id_at}L)"
     yield "ZSL_SITES", len(layout.coverage.sites)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,42 +21,29 @@ ANCHOR = "zs_malloc"  # exported, so the module can add differences to its addre
 # As enum zsfuzz_design in kmod/zsfuzz_abi.h.
 DESIGNS = ("stock", "zspage", "zpdesc")
 
+_NOTE_HEAD = 16  # bytes of a note before its build ID: three words, and the name "GNU"
+
 # Structure: the members without which the module cannot work.
 REQUIRED = {
-    "zs_pool": "name size_class pages_allocated stats lock compaction_in_progress",
-    "size_class": "lock fullness_list size objs_per_zspage pages_per_zspage index stats",
-    "zspage": "huge fullness class magic inuse freeobj first_zpdesc list pool zsl",
+    "zs_pool": "size_class shrinker",
+    "size_class": "fullness_list size objs_per_zspage pages_per_zspage index stats",
+    "zspage": "huge fullness class inuse freeobj first_zpdesc list zsl",
     "zspage_lock": "lock cnt",
-    "zpdesc": "next handle zspage first_obj_offset",
-    "zs_size_stat": "objs",
-    "zs_pool_stats": "pages_compacted",
+    "zpdesc": "next handle zspage",
     "page": "",
 }
 # The same for the swap path, of which a kernel may have no part: then none of them is told.
 SWAP_UNITS = {
-    "mm/zswap.c": {"zswap_entry": "handle length pool", "zswap_pool": "zs_pool list"},
+    "mm/zswap.c": {"zswap_entry": "handle length", "zswap_pool": "zs_pool list"},
     "drivers/block/zram/zram_drv.c": {
-        "zram": "mem_pool table disk",
+        "zram": "mem_pool table disk disksize",
         "zram_table_entry": "handle attr",
     },
 }
 SWAP_ENUMERATORS = ("ZRAM_SAME",)
-# Of these only the named members are of use.
-ONLY = {"page": ("memcg_data",)}
-ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
-PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
-# Each is left out where the kernel does not have it.  The first three are exported: the module
-# compares their distances with those it was built with, and so knows another kernel.
-SYMBOLS = (
-    "zs_create_pool",
-    "zs_free",
-    "zs_compact",
-    "zsmalloc_mops",
-    "mem_cgroup_flush_stats",
-    "css_rstat_flush",
-    "memcg_page_state",
+SWAP_SYMBOLS = (
     "memcg_events",
-    "obj_cgroup_may_zswap",
+    "nr_zswap_trees",
     "zswap_trees",
     "zswap_pools",
     "zswap_stored_pages",
@@ -64,10 +52,20 @@ SYMBOLS = (
     "zswap_shrink_work",
     "shrink_wq",
     "zram_index_idr",
+)
+# Of these only the named members are of use.
+ONLY = {"page": ("memcg_data",)}
+ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
+PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
+# Each is left out where the kernel does not have it.
+SYMBOLS = (
+    "zsmalloc_mops",
+    *SWAP_SYMBOLS,
+    "css_rstat_flush",
+    "memcg_page_state",
+    "obj_cgroup_may_zswap",
     "drain_all_stock",
     "drain_local_memcg_stock",
-    "handle_cachep",
-    "zspage_cachep",
     "jiffies_min_age",
 )
 
@@ -78,12 +76,14 @@ class Layout:
 
     design: str
     build_id: bytes
+    build_id_at: int  # address minus @anchor; the module looks there whether this is its kernel
     structs: dict[str, Struct]
     enumerators: dict[str, int]
     arguments: dict[str, int]
     size_classes: int
     anchor: int  # address of zs_malloc()
     symbols: dict[str, int]  # addresses minus @anchor
+    no_swap: str  # what of the swap path is missing, "" if nothing is
     coverage: Coverage
 
     def to_json(self) -> str:
@@ -102,20 +102,23 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     unit = find_unit(elf, SOURCE)
     structs = {name: _required_struct(unit, name) for name in REQUIRED}
     structs, design = _find_owners(structs)
-    swap, swap_enumerators = _swap_path(elf)
     addresses = symbol_addresses(elf)
+    swap, swap_enumerators, no_swap = _swap_path(elf, addresses)
     if ANCHOR not in addresses:
         raise LayoutError(f"{vmlinux} has no symbol {ANCHOR}: set CONFIG_ZSMALLOC=y")
     anchor = addresses[ANCHOR]
+    identity, address = build_id(elf)
     return Layout(
         design=design,
-        build_id=build_id(elf),
+        build_id=identity,
+        build_id_at=address - anchor,
         structs={**structs, **swap},
         enumerators={**_enumerators(unit), **swap_enumerators},
         arguments=_arguments(unit),
         size_classes=_size_classes(structs["zs_pool"]),
         anchor=anchor,
         symbols={n: addresses[n] - anchor for n in SYMBOLS if n in addresses},
+        no_swap=no_swap,
         coverage=read_coverage(elf, unit, vmlinux),
     )
 
@@ -123,13 +126,17 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
 def _checked_struct(unit: Unit, name: str, members: str) -> Struct:
     found = unit.struct(name)
     if found is None:
-        raise LayoutError(f"{unit.name} has no struct {name}: this zsmalloc is not supported")
+        raise LayoutError(f"{unit.name} has no struct {name}: this {_what(unit)} is not supported")
     missing = [m for m in members.split() if found.find(m) is None]
     if missing:
         raise LayoutError(
-            f"struct {name} has no {', '.join(missing)}: this zsmalloc is not supported"
+            f"struct {name} has no {', '.join(missing)}: this {_what(unit)} is not supported"
         )
     return found
+
+
+def _what(unit: Unit) -> str:
+    return Path(unit.name).stem.removesuffix("_drv")
 
 
 def _required_struct(unit: Unit, name: str) -> Struct:
@@ -139,8 +146,10 @@ def _required_struct(unit: Unit, name: str) -> Struct:
     return found
 
 
-def _swap_path(elf: ELFFile) -> tuple[dict[str, Struct], dict[str, int]]:
-    """Read the structures of zswap and zram; nothing if one of them is not as expected."""
+def _swap_path(
+    elf: ELFFile, addresses: Container[str]
+) -> tuple[dict[str, Struct], dict[str, int], str]:
+    """Read the structures of zswap and zram; none, but the reason, if something is missing."""
     structs: dict[str, Struct] = {}
     enumerators: dict[str, int] = {}
     try:
@@ -149,9 +158,13 @@ def _swap_path(elf: ELFFile) -> tuple[dict[str, Struct], dict[str, int]]:
             structs |= {name: _checked_struct(unit, name, required[name]) for name in required}
             found = unit.enumerators()
             enumerators |= {name: found[name] for name in SWAP_ENUMERATORS if name in found}
-    except LayoutError:
-        return {}, {}
-    return structs, enumerators
+    except LayoutError as error:
+        return {}, {}, str(error)
+    missing = [name for name in SWAP_ENUMERATORS if name not in enumerators]
+    missing += [name for name in SWAP_SYMBOLS if name not in addresses]
+    if missing:
+        return {}, {}, f"the kernel has no {', '.join(missing)}"
+    return structs, enumerators, ""
 
 
 def _find_owners(structs: dict[str, Struct]) -> tuple[dict[str, Struct], str]:
@@ -213,10 +226,12 @@ def symbol_addresses(elf: ELFFile) -> dict[str, int]:
     return found
 
 
-def build_id(elf: ELFFile) -> bytes:
-    """Return the GNU build id; raise LayoutError if there is none."""
+def build_id(elf: ELFFile) -> tuple[bytes, int]:
+    """Return the GNU build id and its address; raise LayoutError if there is none in memory."""
     sections: Any = elf.iter_sections("SHT_NOTE")
-    for note in (note for section in sections for note in section.iter_notes()):
-        if note["n_type"] == "NT_GNU_BUILD_ID":
-            return bytes.fromhex(note["n_desc"])
+    for section in (section for section in sections if section["sh_addr"]):
+        for note in section.iter_notes():
+            if note["n_type"] == "NT_GNU_BUILD_ID":
+                at = note["n_offset"] + _NOTE_HEAD - section["sh_offset"]
+                return bytes.fromhex(note["n_desc"]), section["sh_addr"] + at
     raise LayoutError("the kernel has no build id: do not strip .notes")

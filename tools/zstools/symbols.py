@@ -17,8 +17,8 @@ from zstools.errors import LayoutError
 from zstools.lines import LineTable
 
 # What lives in the file of one of these is found even if the compiler has inlined it everywhere:
-# mm/zsmalloc.c, mm/memcontrol.c, mm/zswap.c, mm/compaction.c.
-_HOMES = ("zs_malloc", "memcg_page_state", "zswap_store", "kcompactd_run")
+# mm/zsmalloc.c, mm/memcontrol.c, mm/zswap.c, mm/compaction.c, drivers/block/zram/zram_drv.c.
+_HOMES = ("zs_malloc", "memcg_page_state", "zswap_store", "kcompactd_run", "zram_submit_bio")
 
 
 class Symbols:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.abi import Abi
+from zsfuzz.guest.lengths import check_lengths
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml
@@ -18,6 +19,8 @@ from zsmodel.wire import PATTERNS
 
 # Polls between two looks at the clock; about 0.2 ms.
 _POLLS = 4000
+_COMPLAINED = "the kernel complained"
+_PAUSE = 0.0002  # seconds, while a batch runs, which takes milliseconds
 
 
 class Machine:
@@ -50,7 +53,7 @@ class Machine:
 
     def _describe(self) -> Kernel:
         features, info = self.ring.info("features"), self.ring.info
-        return Kernel(
+        kernel = Kernel(
             design=design_by_number(info("design")).name,
             page_size=info("page_size"),
             chain_size=info("chain_size"),
@@ -64,6 +67,9 @@ class Machine:
             zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
             disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
         )
+        if kernel.has_swap:
+            check_lengths(kernel.zswap_lengths, kernel.disk_lengths, kernel.page_size)
+        return kernel
 
     # ---- programs ---------------------------------------------------------------------------
 
@@ -75,7 +81,10 @@ class Machine:
         """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
         if not self.ring.answered(_POLLS):
             self._wait()
-        self._judge()
+        if self.ring.info("taint"):
+            answer = None if self.ring.info("status") else self.ring.result()
+            raise KernelSplat(_COMPLAINED, self.console(), answer)
+        self.ring.check_status()
         return self.ring.result()
 
     def run(self, wire: bytes) -> bytes:
@@ -94,6 +103,16 @@ class Machine:
         self._wait()
         self._judge()
         return self.ring.info("done")
+
+    def post_many(self, programs: Sequence[bytes]) -> None:
+        """Start several programs, to be run back to back within the module."""
+        self.ring.post_many(programs, self.flags)
+
+    def collect_many(self) -> list[bytes]:
+        """Sleep until they have run; all answers, in order, or what `collect` raises."""
+        self._wait(_PAUSE)
+        self._judge()
+        return self.ring.results()
 
     def compares(self, wire: bytes) -> list[tuple[int, int]]:
         """Run a program once more, collecting what the kernel compared."""
@@ -115,10 +134,14 @@ class Machine:
         self._wait()
         self._judge()
 
-    def _wait(self) -> None:
-        """Poll with a deadline that starts anew whenever the module has done an operation."""
+    def _wait(self, pause: float = 0.0) -> None:
+        """Poll with a deadline that starts anew whenever the module has done an operation.
+
+        With a `pause`, in seconds, between polls the CPU is left to others.
+        """
         heartbeat, since = -1, time.monotonic()
-        while not self.ring.answered(_POLLS):
+        while not self.ring.answered(1 if pause else _POLLS):
+            time.sleep(pause)
             if not self._uml.alive:
                 raise GuestLost(f"the guest {self._uml.exit_status} in mid-program", self.console())
             beat, now = self.ring.info("heartbeat"), time.monotonic()
@@ -130,7 +153,7 @@ class Machine:
 
     def _judge(self) -> None:
         if self.ring.info("taint"):
-            raise KernelSplat("the kernel complained", self.console())
+            raise KernelSplat(_COMPLAINED, self.console())
         self.ring.check_status()
 
     # ---- coverage ---------------------------------------------------------------------------

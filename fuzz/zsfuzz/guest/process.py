@@ -23,6 +23,7 @@ class UmlOptions:
     """What to start: the kernel, the folder that becomes its root, memory in MiB, a host CPU.
 
     `arguments` go to the end of the kernel's command line; what follows "--" is init's.
+    With `nice` it leaves the CPU to others.
     """
 
     kernel: Path
@@ -30,6 +31,7 @@ class UmlOptions:
     memory: int = 128
     cpu: int | None = None
     arguments: tuple[str, ...] = ()
+    nice: int = 0
 
 
 class UmlProcess:
@@ -72,7 +74,7 @@ class UmlProcess:
                 return subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[control],
                     cwd="/", start_new_session=True, env=_environment(),
-                    preexec_fn=lambda: _in_child(parent, options.cpu),  # noqa: PLW1509 - one thread
+                    preexec_fn=lambda: _in_child(parent, options),  # noqa: PLW1509 - one thread
                 )  # fmt: skip
             except OSError as error:
                 reason = (error.strerror or type(error).__name__).lower()
@@ -137,8 +139,9 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in keep if name in os.environ}
 
 
-def _in_child(parent: int, cpu: int | None) -> None:
+def _in_child(parent: int, options: UmlOptions) -> None:
     die_with(parent)
-    if cpu is not None:
+    os.nice(options.nice)
+    if options.cpu is not None:
         with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {cpu})
+            os.sched_setaffinity(0, {options.cpu})

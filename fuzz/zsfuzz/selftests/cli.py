@@ -64,7 +64,7 @@ def selftests(
     """Run the kernel tree's own tests of zswap and zram on each design, side by side with stock.
 
     Exit codes: 0 all designs are like stock, 1 one differs or a kernel complained, 2 failure of the
-    harness.
+    harness, or a program without a result on stock.
     """
     programs = tuple(map(program_of, tests)) or DEFAULT
     chosen = [design for design in designs or tuple(DESIGNS) if design != CONTROL]

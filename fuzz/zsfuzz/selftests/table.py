@@ -7,9 +7,11 @@ from typing import Any
 
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.selftests.compare import CONTROL, Results, find_complaints, find_differences
+from zsfuzz.selftests.guest import WHOLE
 from zsfuzz.selftests.output import Verdict
 
 _MARK = "*"
+_NO_END = (Verdict.TIMEOUT, Verdict.LOST, Verdict.SKIP, Verdict.NOT_RUN)
 
 
 def render(results: Results) -> str:
@@ -37,6 +39,8 @@ def _notes(results: Results) -> list[str]:
     cases = sum(len(results.names(program)) for program in results.programs)
     if not _something_passed(results):
         notes.append(f"nothing passed on {CONTROL}: there is nothing to compare with")
+    for name in _unfinished(results):
+        notes.append(f"{name} has no result on {CONTROL}: it is not compared")
     if len(results.designs) > 1:
         notes.append(f"{cases} cases; different from {CONTROL}: {len(differences)}")
     else:
@@ -64,9 +68,23 @@ def _something_passed(results: Results) -> bool:
     )
 
 
+def _unfinished(results: Results) -> list[str]:
+    """Name the programs that did not come to an end of their own on stock, or told of nothing."""
+    return [
+        str(program)
+        for program in results.programs
+        if results.case(CONTROL, program, WHOLE).verdict in _NO_END
+        or results.names(program) in ([], [WHOLE])
+    ]
+
+
 def exit_code_of(results: Results) -> int:
-    """2 if nothing passed on stock, 1 if a design differs or a kernel complained, otherwise 0."""
-    if not _something_passed(results):
+    """Tell 2 from 1 from 0.
+
+    2 if nothing passed on stock, or a program has no result there; 1 if a design differs or a
+    kernel complained; otherwise 0.
+    """
+    if not _something_passed(results) or _unfinished(results):
         return EXIT_HARNESS_ERROR
     troubled = find_differences(results) or find_complaints(results)
     return EXIT_FINDINGS if troubled else EXIT_CLEAN

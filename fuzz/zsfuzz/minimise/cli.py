@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command `zsfuzz minimise`."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from zsfuzz.atomic import replace_file
+from zsfuzz.boot import boot
+from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
+from zsfuzz.finding import Finding
+from zsfuzz.followup import first_account, full_account
+from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.manifest import finding_manifest
+from zsfuzz.minimise.limit import Limit
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
+from zsfuzz.report import render
+from zsfuzz.runner import Runner
+from zsfuzz.verdict import Boot
+from zsmodel import Model
+from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@kernel_options("kasan")
+@click.option(
+    "--output", type=_FILE, help="Where the small program goes.  [default: FILE's name, with .min]"
+)
+@click.option(
+    "--time", "seconds", type=click.FloatRange(min=0, min_open=True),
+    help="Seconds to look for something simpler.  [default: to the end, or until Ctrl-C]",
+)  # fmt: skip
+@click.pass_context
+def minimise(
+    ctx: click.Context,
+    file: Path,
+    spec: KernelSpec,
+    output: Path | None,
+    seconds: float | None,
+) -> None:
+    """Find the simplest program that shows what FILE shows, and report it.
+
+    Ctrl-C ends the search with the best program so far.  Other flavours of the kernel that are in
+    the cache are tried with the result.  Exit codes: 0 FILE shows nothing, 1 there is a finding,
+    2 failure of the harness.
+    """
+    entry = load(file)
+    console = Console(stderr=True)
+    kernel = take_kernel(spec)
+    output = output or file.with_name(f"{file.name.removesuffix(SUFFIX)}.min{SUFFIX}")
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-minimise-") as work:
+        others = _other_guests(spec, Path(work))
+        with boot(kernel, Path(work) / "console") as machine, interruptible() as asked:
+            runner = Runner(machine, Model(machine.kernel))
+            with console.status("minimising; Ctrl-C: take the best so far"):
+                found = _find(runner, entry, kernel, Limit(seconds, asked), others)
+    if found is None:
+        click.echo(f"{file}: kernel and model agree, there is nothing to minimise")
+        ctx.exit(EXIT_CLEAN)
+    if found.minimised:
+        note = f"{found.outcome.value}: {found.title}"
+        replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
+    click.echo(render(found, output if found.minimised else file))
+    ctx.exit(EXIT_FINDINGS)
+
+
+def _other_guests(spec: KernelSpec, work: Path) -> dict[str, Boot]:
+    specs = [replace(spec, flavour=flavour) for flavour in FLAVOURS if flavour != spec.flavour]
+    built = {other.flavour: kernel for other in specs if (kernel := find_kernel(other))}
+    return {
+        flavour: partial(boot, kernel, work / f"console-{flavour}")
+        for flavour, kernel in built.items()
+    }
+
+
+def _find(
+    runner: Runner, entry: Entry, kernel: Kernel, limit: Limit, others: dict[str, Boot]
+) -> Finding | None:
+    trouble = runner.run_and_audit(entry.program.wire)
+    if trouble is None:
+        return None
+    finding = first_account(
+        runner, trouble, limit.asked,
+        kernel=finding_manifest(kernel),
+        seed=entry.extra.get("seed", 0),
+        flavours=(kernel.spec.flavour,),
+    )  # fmt: skip
+    if finding.outcome is Outcome.FLAKY:
+        return finding
+    return full_account(runner, finding, trouble, limit, others)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C be a question that the search looks at; the second one kills."""
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, previous)

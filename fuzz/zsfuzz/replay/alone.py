@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts: programs in trouble are run again, each on its own, on fresh guests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zsfuzz.console import find_splats
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.followup import finding_of
+from zsfuzz.history import find_culprit
+from zsfuzz.oracle import compare
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.replay.verdict import Verdict
+from zsfuzz.report import render
+from zsfuzz.runner import Runner, Trouble
+from zsfuzz.workerconfig import WorkerConfig
+
+BATCH_TITLE = "guest did not live through a batch of programs"
+TRIES = 3  # of the first program with a title; of later ones, one
+CULPRITS = 5  # with the same title that audits are searched for, one by one
+
+
+class Task(NamedTuple):
+    """A program to run, and the file that it came from."""
+
+    path: Path
+    wire: bytes
+
+
+class Judge:
+    """Decide on programs that did not just agree; after each call the guest is a fresh one."""
+
+    def __init__(self, runner: Runner, manifest: Mapping[str, Any], config: WorkerConfig) -> None:
+        self._runner = runner
+        self._manifest = manifest
+        self._config = config
+        self._titles: Counter[str] = Counter()
+        self._found: dict[Path, Verdict] = {}
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """List the verdicts on all programs that did not agree."""
+        return list(self._found.values())
+
+    def differs(self, task: Task, kernel: bytes, model: bytes) -> None:
+        """Decide on a program whose answers differ, kernel and model being what they said."""
+        program = Program.from_wire(task.wire)
+        divergence = compare(program, kernel, model, self._runner.target.kernel)
+        title = divergence.title if divergence else "answers differ"
+        console = self._runner.target.console()
+        self._runner.target.restart()
+        trouble = Trouble(
+            Outcome.DIVERGENCE, title, task.wire, divergence=divergence, console=console
+        )
+        self.found(task, trouble)
+
+    def found(self, task: Task, trouble: Trouble) -> None:
+        """Decide on a program that was seen in trouble: does it show again on a fresh guest."""
+        if task.path in self._found:
+            return
+        tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
+        again = [self._runner.run_and_audit(task.wire) for _ in range(tries)]
+        hits = [found for found in again if found is not None]
+        verdict = hits[0] if hits else replace(trouble, outcome=Outcome.FLAKY)
+        self._titles[verdict.title] += 1
+        self._add(task, verdict, len(hits), tries)
+
+    def search(self, batch: Sequence[Task], error: GuestLost | GuestHang | KernelSplat) -> None:
+        """Run a batch that ended badly again, one by one, and decide on those in trouble."""
+        splat = next(iter(find_splats(error.console)), None)
+        title = splat.title if splat else BATCH_TITLE
+        trouble = Trouble(
+            Outcome.FLAKY, title, b"", error.reason, splat=splat, console=error.console
+        )
+        self._runner.target.restart()
+        guilty = 0
+        for task in batch:
+            found = self._runner.run(task.wire)
+            if found is not None:
+                guilty += 1
+                self.found(task, found)
+        if not guilty:
+            self._blame_all(batch, trouble)
+
+    def left_behind(self, tasks: Sequence[Task], trouble: Trouble) -> None:
+        """Find the programs that left behind what an audit has seen, one after the other."""
+        rest = list(tasks)
+        while rest and self._titles[trouble.title] < CULPRITS:
+            wire = find_culprit(self._runner, [task.wire for task in rest], trouble.title)
+            if wire is None:
+                break
+            guilty = next(task for task in rest if task.wire == wire)
+            self.found(guilty, replace(trouble, wire=wire))
+            rest = [task for task in rest if task.wire != wire]
+            if not self._still(rest, trouble.title):
+                return
+        outcome = trouble.outcome if self._titles[trouble.title] else Outcome.FLAKY
+        self._blame_all(rest, replace(trouble, outcome=outcome))
+
+    def _still(self, tasks: Sequence[Task], title: str) -> bool:
+        for task in tasks:
+            self._runner.run(task.wire)
+        found = self._runner.audit()
+        return found is not None and found.title == title
+
+    def _blame_all(self, tasks: Sequence[Task], trouble: Trouble) -> None:
+        """Say of the first that it, or one of the others, is the cause: nobody knows which."""
+        unknown = [task for task in tasks if task.path not in self._found]
+        if unknown:
+            first = unknown[0]
+            self._add(first, trouble, 0, 1, len(unknown) - 1)
+
+    def _add(self, task: Task, trouble: Trouble, hits: int, tries: int, others: int = 0) -> None:
+        if task.path in self._found:
+            return
+        trouble = replace(trouble, wire=task.wire)
+        finding = finding_of(
+            trouble,
+            kernel=self._manifest,
+            flavours=(self._config.flavour,),
+            reproduced=(hits, tries),
+        )
+        text = render(finding, task.path)
+        self._found[task.path] = Verdict(
+            task.path, trouble.outcome, hits, tries, trouble.title, text, others
+        )

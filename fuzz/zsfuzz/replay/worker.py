@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The replay worker: one guest, a list of files, and a verdict for each that did not agree."""
+
+from __future__ import annotations
+
+import gc
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from zsfuzz.corpusfile import load_wire
+from zsfuzz.errors import BadCorpusFile, ZsfuzzError
+from zsfuzz.program import OP_SIZE
+from zsfuzz.replay.alone import Judge, Task
+from zsfuzz.replay.pipeline import Pipeline
+from zsfuzz.runner import Runner
+from zsfuzz.workerconfig import WorkerConfig, start_machine
+from zsmodel import Model
+
+
+class ReplayWorker:
+    """Reads the list that the supervisor wrote, and writes one JSON file when all is done."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.folder = Path(config.work)
+        self.bad: list[dict[str, str]] = []
+        self.operations = 0
+
+    def run(self) -> None:
+        """Replay everything; a fault of the harness goes to the log, as one line, and exit 2."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            self._run()
+        except ZsfuzzError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(2)
+
+    def _run(self) -> None:
+        config = self.config
+        with start_machine(config, console=f"{config.name}.console") as machine:
+            machine.flags = 0  # nobody asks for coverage
+            runner = Runner(machine, Model(machine.kernel))
+            judge = Judge(runner, json.loads(Path(config.manifest).read_text()), config)
+            pipeline = Pipeline(machine, runner, judge)
+            gc.freeze()
+            begin = time.perf_counter()
+            pipeline.run(self._tasks())
+            seconds = time.perf_counter() - begin
+        result = {
+            "verdicts": [verdict.as_dict() for verdict in judge.verdicts],
+            "bad": self.bad,
+            "operations": self.operations,
+            "seconds": seconds,
+        }
+        (self.folder / f"{config.name}.results").write_text(json.dumps(result))
+
+    def _tasks(self) -> Iterator[Task]:
+        """Read the programs as they are needed, while the guest is busy."""
+        names = json.loads((self.folder / f"{self.config.name}.list").read_text())
+        for name in names:
+            path = Path(name)
+            try:
+                wire = load_wire(path)
+            except BadCorpusFile as error:
+                self.bad.append({"path": name, "reason": str(error)})
+                continue
+            self.operations += len(wire) // OP_SIZE
+            task = Task(path, wire)
+            for _ in range(self.config.times):
+                yield task

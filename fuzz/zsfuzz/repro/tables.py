@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a reproducer carries: the program, the answers that the model gives, and their layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import calcsize
+
+from zsfuzz.corpusfile import Entry
+from zsfuzz.errors import BadProgram
+from zsfuzz.program import OP_SIZE, Opcode, Program
+from zsfuzz.rawbytes import SWAP_OPS
+from zsfuzz.records import RESULT_SIZE
+from zsfuzz.text import format_op
+from zsmodel import Kernel, Model
+from zsmodel.wire import RECORDS, SNAPSHOT_KINDS, Record
+
+# Operations that a reproducer treats in a way of its own, and so knows by name.
+NAMED = (Opcode.MALLOC, Opcode.FAIL_NEXT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
+
+
+@dataclass(frozen=True)
+class FieldPlace:
+    """Where a field lies in its record, in bytes."""
+
+    name: str
+    offset: int
+    size: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A program with what a kernel of this design must answer to it."""
+
+    title: str
+    design: str
+    steps: tuple[tuple[str, bytes, bytes], ...]  # text, struct zsfuzz_op, struct zsfuzz_result
+    snapshot: bytes
+
+
+def expected_of(entry: Entry, kernel: Kernel) -> Expected:
+    """Let the model answer the program; slab is taken to need no memory of its own.
+
+    Raises BadProgram for operations that take processes which the agent keeps.
+    """
+    program: Program = entry.program.canonical()
+    for number, op in enumerate(program, 1):
+        if op.op in SWAP_OPS:
+            reason = f"{op.op.word} swaps pages of processes, which a reproducer does not"
+            raise BadProgram(f"{reason}: use `zsfuzz replay`, or --text", op=number)
+    answer = Model(kernel).run(program.wire)
+    results = [answer[i * RESULT_SIZE : (i + 1) * RESULT_SIZE] for i in range(len(program))]
+    ops = [program.wire[i * OP_SIZE : (i + 1) * OP_SIZE] for i in range(len(program))]
+    steps = zip(map(format_op, program), ops, results, strict=True)
+    title = entry.note or "a program of zsfuzz"
+    return Expected(title, kernel.design, tuple(steps), answer[len(program) * RESULT_SIZE :])
+
+
+def fields_of(record: Record) -> list[FieldPlace]:
+    """List the fields of a record that are compared; padding and its kind are not."""
+    places, offset = [], 0
+    for name, code in zip(record.fields, record.codes, strict=True):
+        size = calcsize("<" + code)
+        if name not in ("kind", "pad"):
+            places.append(FieldPlace(name, offset, size, code.islower()))
+        offset += size
+    return places
+
+
+def snapshot_records() -> list[tuple[int, str, Record]]:
+    """List the kinds of records in a snapshot: number, name, layout."""
+    return [
+        (kind, name.removeprefix("zsfuzz_snap_"), RECORDS[name])
+        for kind, name in sorted(SNAPSHOT_KINDS.items())
+    ]

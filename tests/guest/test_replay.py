@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Replay: all programs run whatever happens, in parts and in parallel, and each has its verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from guest_support import PATIENCE, ROOT, built, machine_of, zsfuzz
+
+from zsfuzz.corpusfile import Entry, save
+from zsfuzz.guest.machine import Machine
+from zsfuzz.manifest import finding_manifest
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.replay import pipeline
+from zsfuzz.replay.alone import BATCH_TITLE, Judge, Task
+from zsfuzz.replay.pipeline import BATCH, BATCH_OPERATIONS, Pipeline, take_batch
+from zsfuzz.replay.run import Shard, replay
+from zsfuzz.replay.verdict import Verdict
+from zsfuzz.runner import Runner
+from zsfuzz.smoke import mutated
+from zsfuzz.text import parse_program
+from zsfuzz.workerconfig import worker_config
+from zsmodel import Kernel, Model
+
+CORPUS = ROOT / "corpus"
+MARK = parse_program("o0 = malloc(p0, size=77)\nshrink(p3)").wire
+RESULT_AREA = 1_433_600  # bytes, in the ring
+FULL = parse_program("fail_next(nth=1)\n" * 1024).wire
+
+
+@pytest.mark.parametrize("design", ["zspage", "zpdesc"])
+def test_the_corpus_brings_no_trouble_on_a_clean_kernel(design: str) -> None:
+    report = replay(built(design, "plain"), [CORPUS])
+    assert report.troubled == ()
+    assert report.exit_code == 0
+    assert {verdict.path for verdict in report.verdicts} == set(CORPUS.rglob("*.msgpack"))
+
+
+def test_every_part_is_run_once_in_parallel(tmp_path: Path) -> None:
+    programs = [Program.from_wire(wire) for wire in mutated(Kernel("zspage"), 1500)]
+    paths = {save(tmp_path, Entry(program), durable=False) for program in programs}
+    found: list[Path] = []
+    for number in (1, 2, 3):
+        report = replay(built("zspage", "plain"), [tmp_path], shard=Shard(number, 3), jobs=2)
+        assert (report.troubled, report.errors, report.jobs) == ((), (), 2)
+        found += [verdict.path for verdict in report.verdicts]
+    assert sorted(found) == sorted(paths)
+
+
+# ---- batches -------------------------------------------------------------------------------
+
+
+def tasks_of(*wires: bytes) -> list[Task]:
+    return [Task(Path(f"{number}.msgpack"), wire) for number, wire in enumerate(wires)]
+
+
+def test_batches_hold_all_tasks_in_their_order_and_fit_the_ring() -> None:
+    tasks = tasks_of(*[MARK] * 100, *[FULL] * 20, *[MARK] * 100)
+    batch, rest = take_batch(iter(tasks))
+    seen = []
+    while batch:
+        assert len(batch) <= BATCH
+        assert sum(len(task.wire) // 8 for task in batch) <= BATCH_OPERATIONS
+        seen += batch
+        batch, rest = take_batch(rest)
+    assert seen == tasks
+
+
+# ---- verdicts ------------------------------------------------------------------------------
+
+
+class WrongModel(Model):
+    """Predicts nonsense for one program, as if the kernel were broken."""
+
+    def run(self, ops: bytes, words=None) -> bytes:  # type: ignore[no-untyped-def]
+        answer = super().run(ops, words)
+        return answer[:2] + bytes([answer[2] ^ 1]) + answer[3:] if ops == MARK else answer
+
+
+class Moody(Machine):
+    """Misbehaves when it gets its first batch."""
+
+    mood: Callable[[Moody, list[bytes]], list[bytes]] | None = None
+
+    def collect_many(self) -> list[bytes]:
+        mood, self.mood = self.mood, None
+        if mood is None:
+            return super().collect_many()
+        if mood is killed:
+            os.kill(self.pid, signal.SIGKILL)
+        return mood(self, super().collect_many())
+
+
+def killed(_: Moody, answers: list[bytes]) -> list[bytes]:
+    return answers
+
+
+def garbled(_: Moody, answers: list[bytes]) -> list[bytes]:
+    """Change what the third program answers first."""
+    answers[2] = bytes([answers[2][0] ^ 2]) + answers[2][1:]
+    return answers
+
+
+def verdicts_of(folder: Path, model: type[Model], tasks: list[Task], mood=None) -> list[Verdict]:
+    kernel = built("zspage", "plain")
+    config = worker_config(kernel, name="replay", role="replay", work=folder, output=folder)
+    machine = machine_of(kernel, folder / "console")
+    machine.__class__ = Moody
+    machine.mood = mood  # type: ignore[attr-defined]
+    with machine:
+        runner = Runner(machine, model(machine.kernel))
+        judge = Judge(runner, finding_manifest(kernel), config)
+        Pipeline(machine, runner, judge).run(iter(tasks))
+        return judge.verdicts
+
+
+OTHERS = tuple(mutated(Kernel("zspage"), 150))
+
+
+def test_only_the_programs_that_differ_are_in_trouble(tmp_path: Path) -> None:
+    tasks = tasks_of(*OTHERS[:70], MARK, *OTHERS[70:], MARK)
+    verdicts = verdicts_of(tmp_path, WrongModel, tasks)
+    assert [verdict.path for verdict in verdicts] == [Path("70.msgpack"), Path("151.msgpack")]
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.DIVERGENCE}
+    # The second one has a title that is known already.
+    assert [(verdict.hits, verdict.tries) for verdict in verdicts] == [(3, 3), (1, 1)]
+    assert "  > o0 = malloc(p0, size=77)" in verdicts[0].text
+
+
+def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
+    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=garbled)
+    assert verdict.path == Path("2.msgpack")
+    assert (verdict.outcome, verdict.hits, verdict.tries) == (Outcome.FLAKY, 0, 3)
+
+
+def test_a_guest_that_dies_once_is_flaky_and_nobody_knows_which_program_it_was(
+    tmp_path: Path,
+) -> None:
+    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=killed)
+    assert (verdict.outcome, verdict.title) == (Outcome.FLAKY, BATCH_TITLE)
+    assert verdict.others == BATCH - 1
+
+
+def test_answers_that_do_not_fit_the_ring_are_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "BATCH_OPERATIONS", 1 << 20)
+    rows = "".join(f"p{n} = pool_create()\n" for n in (2, 3))
+    for number in range(254):
+        rows += f"o{number} = malloc(p{number % 4}, size={16 * number + 1})\n"
+    rows += "".join(f"classes(p{n})\n" for n in range(4))
+    wire = parse_program(rows).wire
+    answer = len(Model(Kernel("zspage")).run(wire))
+    assert BATCH * answer > RESULT_AREA
+    assert verdicts_of(tmp_path, Model, tasks_of(*[wire] * 64)) == []
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+def test_a_broken_file_is_an_error_of_its_own_in_each_format(tmp_path: Path) -> None:
+    good = save(tmp_path / "corpus", Entry(Program.from_wire(MARK)))
+    bad = good.with_name("bad.msgpack")
+    bad.write_bytes(good.read_bytes()[:30])
+    for form, mark in (("junit", "<error"), ("ktap", "# ERROR"), ("json", '"errors": [')):
+        done = zsfuzz(
+            "replay", "--flavour", "plain", "--format", form, "--output", "out", "corpus",
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stdout == "1 programs, 0 in trouble, 1 files that could not be used\n"
+        assert "bad.msgpack: truncated after 30 bytes" in done.stderr
+        text = (tmp_path / "out").read_text()
+        assert mark in text
+        assert "truncated after 30 bytes" in text
+    assert json.loads(text)["programs"] == 1
+
+
+# ---- pytest --------------------------------------------------------------------------------
+
+
+def pytest_of(corpus: Path, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "zsfuzz.pytestplugin",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return subprocess.run(
+        [*command, "--zsfuzz-corpus", str(corpus), "-v", *options],
+        cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+
+
+def test_pytest_has_one_test_for_each_program_and_an_error_for_a_broken_file(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "corpus"
+    good = [save(folder / name, Entry(Program.from_wire(wire)))
+            for name, wire in (("a", MARK), ("b", OTHERS[0]))]  # fmt: skip
+    (folder / "bad.msgpack").write_bytes(good[0].read_bytes()[:30])
+    (tmp_path / "test_other.py").write_text("def test_other(): assert False\n")
+    done = pytest_of(folder, tmp_path)
+    assert done.returncode == 1
+    assert "2 passed, 1 error in" in done.stdout
+    assert "error, not a verdict on the kernel: " in done.stdout
+    assert all(path.stem in done.stdout for path in good)
+
+
+def test_pytest_without_a_corpus_is_left_alone(tmp_path: Path) -> None:
+    done = pytest_of(tmp_path / "nothing", tmp_path)
+    assert done.returncode == 4
+    assert "there is no such file or folder" in done.stderr

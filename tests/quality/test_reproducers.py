@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stand-alone reproducers fail on the kernel with the bug, and pass on the clean one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from guest_support import built
+from test_files import run_init
+from test_planted_programs import BUGS, pairs
+
+from zsfuzz.corpusfile import Entry, load_dir
+from zsfuzz.planted import planted_patch
+from zsfuzz.program import Opcode
+from zsfuzz.rawbytes import SWAP_OPS
+from zsfuzz.repro.cli import render
+from zsfuzz.text import parse_program
+from zstools.kernel import Kernel
+
+SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
+AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT}
+HARD_SEEDS = [
+    entry
+    for entry in SEEDS
+    if any(op.op in AGENTS for op in entry.program)
+    and not any(op.op in SWAP_OPS for op in entry.program)
+]
+LEAKS = Path(__file__).parents[1] / "guest" / "planted" / "locking.patch"
+PYTHON_INIT = Path(__file__).with_name("pythoninit.c")
+# Each is tried in Python as well, on both kernels.
+IN_PYTHON = ("free-keeps-reference", "removed-cgroup-keeps-charge", "compaction-loses-owner")
+
+
+def compiled(source: Path, target: Path) -> None:
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-static"]
+    subprocess.run(["gcc", *options, source, "-o", target], check=True)
+
+
+def run_c(kernel: Kernel, entry: Entry, folder: Path) -> str:
+    """Be the guest's init: what it prints, and the console."""
+    folder.mkdir()
+    source = folder / "reproducer.c"
+    source.write_text(render(entry, "c", kernel.spec.design))
+    shutil.copytree(kernel.guest_root, folder / "root")
+    compiled(source, folder / "root" / "init")
+    return run_init(kernel, folder / "root", folder)
+
+
+def run_python(kernel: Kernel, entry: Entry, folder: Path) -> str:
+    """Run under the host's Python, which the guest sees as it sees all of the host's files."""
+    folder.mkdir()
+    script = folder / "reproducer.py"
+    script.write_text(render(entry, "python", kernel.spec.design))
+    shutil.copytree(kernel.guest_root, folder / "root")
+    (folder / "root" / "host").mkdir()
+    (folder / "root" / "script").write_text(str(script.resolve()))
+    compiled(PYTHON_INIT, folder / "root" / "init")
+    return run_init(kernel, folder / "root", folder)
+
+
+def swaps(name: str) -> bool:
+    return any(op.op in SWAP_OPS for op in BUGS[name].program)
+
+
+@pytest.mark.parametrize(("design", "name"), [pair for pair in pairs() if not swaps(pair[1])])
+def test_in_c_it_fails_on_the_bug_only(design: str, name: str, tmp_path: Path) -> None:
+    clean = run_c(built(design, "plain"), BUGS[name], tmp_path / "clean")
+    assert "reproducer: exit 0" in clean, clean
+    broken = run_c(
+        built(design, "plain", planted_patch(design, name)), BUGS[name], tmp_path / "bug"
+    )
+    # The guest may die of the bug after the difference was seen.
+    assert "the kernel says" in broken, broken
+    assert "reproducer: exit 0" not in broken
+
+
+@pytest.mark.parametrize("name", IN_PYTHON)
+def test_in_python_it_fails_on_the_bug_only(name: str, tmp_path: Path) -> None:
+    clean = run_python(built("zpdesc", "plain"), BUGS[name], tmp_path / "clean")
+    assert "reproducer: exit 0" in clean, clean
+    kernel = built("zpdesc", "plain", planted_patch("zpdesc", name))
+    broken = run_python(kernel, BUGS[name], tmp_path / "bug")
+    assert "reproducer: exit 1" in broken, broken
+
+
+@pytest.mark.parametrize("entry", HARD_SEEDS, ids=lambda entry: entry.path.stem)
+def test_what_the_agent_does_for_programs_a_reproducer_does_by_itself(
+    entry: Entry, tmp_path: Path
+) -> None:
+    console = run_c(built("zspage", "plain"), entry, tmp_path / "clean")
+    assert "reproducer: exit 0" in console, console
+
+
+def test_where_there_is_kmemleak_it_sees_what_is_lost(tmp_path: Path) -> None:
+    entry = Entry(parse_program(100 * "o0 = malloc(p0, size=2720, owner=c1)\nfree(o0)\n"))
+    clean = run_c(built("zspage", "lockdep"), entry, tmp_path / "clean")
+    assert "reproducer: exit 0" in clean, clean
+    broken = run_c(built("zspage", "lockdep", LEAKS), entry, tmp_path / "bug")
+    assert "reproducer: kmemleak: " in broken, broken
+    assert "unreferenced object 0x" in broken
+    assert "reproducer: exit 1" in broken
+
+
+def test_on_a_kernel_of_another_design_it_cannot_be_tried(tmp_path: Path) -> None:
+    entry = BUGS["span-entry-missing"]
+    (tmp_path / "x").mkdir()
+    other = render(entry, "c", "zspage")
+    kernel = built("zpdesc", "plain")
+    shutil.copytree(kernel.guest_root, tmp_path / "root")
+    (tmp_path / "r.c").write_text(other)
+    compiled(tmp_path / "r.c", tmp_path / "root" / "init")
+    console = run_init(kernel, tmp_path / "root", tmp_path / "x")
+    assert "this kernel is not of design zspage" in console
+    assert "reproducer: exit 2" in console

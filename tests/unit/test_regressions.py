@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""corpus/regressions has a program for each bug that was ever found or planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zsfuzz.corpusfile import Entry, load_dir
+from zsfuzz.planted import planted_dirs
+from zsmodel.designs import DESIGNS
+
+ENTRIES, ERRORS = load_dir(Path(__file__).parents[2] / "corpus" / "regressions")
+BUGS = [bug for entry in ENTRIES for bug in entry.extra.get("bugs", {})]
+# A guest with this one does not live long enough to run a program.
+NO_PROGRAM = {"tag-without-array"}
+
+
+def test_all_can_be_loaded() -> None:
+    assert ERRORS == []
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.stem)
+def test_each_says_what_it_is_for_and_is_named_after_what_it_does(entry: Entry) -> None:
+    assert len(entry.note) > 20
+    assert entry.path.stem == entry.program.digest
+    assert entry.design in ("", *DESIGNS)
+
+
+def test_each_planted_bug_has_one_program() -> None:
+    folders = {folder for design in DESIGNS for folder in planted_dirs(design)}
+    planted = {patch.stem for folder in folders for patch in folder.glob("*.patch")}
+    assert len(BUGS) == len(set(BUGS))
+    assert set(BUGS) == planted - NO_PROGRAM

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the runner makes of trouble."""
+
+from __future__ import annotations
+
+import pytest
+from fake_target import (
+    KERNEL,
+    WARNING_TITLE,
+    FakeTarget,
+    free_keeps_owner,
+    has_in_order,
+    runner_on,
+)
+
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.text import parse_program
+from zsmodel import Model, zspage
+
+pytestmark = pytest.mark.skipif(
+    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
+)
+
+KEPT = parse_program("""
+o0 = malloc(p0, size=64, owner=c1)
+o1 = malloc(p0, size=64)
+free(o0)
+o2 = malloc(p0, size=64)
+""").wire
+KEPT_TITLE = "malloc: new object has an owner already"
+
+
+def frees(program: Program) -> bool:
+    return has_in_order(program, "free")
+
+
+# ---- a complaint and an answer -----------------------------------------------------------------
+
+
+def test_a_kernel_that_warns_and_answers_wrongly_has_a_splat_and_a_divergence() -> None:
+    trouble = runner_on(FakeTarget(free_keeps_owner, warns=frees)).run(KEPT)
+    assert trouble is not None
+    assert (trouble.outcome, trouble.title) == (Outcome.KERNEL_SPLAT, WARNING_TITLE)
+    assert trouble.splat is not None
+    assert trouble.divergence is not None
+    assert trouble.divergence.title == KEPT_TITLE
+
+
+def test_a_kernel_that_warns_and_answers_rightly_has_no_divergence() -> None:
+    trouble = runner_on(FakeTarget(warns=frees)).run(KEPT)
+    assert trouble is not None
+    assert trouble.title == WARNING_TITLE
+    assert trouble.divergence is None
+
+
+class OutOfMemory(FakeTarget):
+    """Has no memory for the second operation."""
+
+    def answer(self, wire: bytes) -> bytes:
+        return Model(KERNEL).run(wire, {1: (-12, 0)})
+
+
+def test_the_word_of_a_kernel_that_warns_is_taken_where_slab_can_explain_it() -> None:
+    wire = parse_program("fail_next(nth=9)\no0 = malloc(p0, size=64)").wire
+    trouble = runner_on(OutOfMemory(warns=lambda _: True)).run(wire)
+    assert trouble is not None
+    assert trouble.divergence is None
+
+
+def test_a_kernel_that_dies_has_no_divergence() -> None:
+    trouble = runner_on(FakeTarget(free_keeps_owner, dies=frees)).run(KEPT)
+    assert trouble is not None
+    assert trouble.outcome is Outcome.KERNEL_SPLAT
+    assert trouble.divergence is None
+
+
+# ---- afterwards --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [FakeTarget(free_keeps_owner), FakeTarget(warns=frees), FakeTarget(dies=frees)],
+    ids=["divergence", "splat", "death"],
+)
+def test_after_trouble_the_guest_is_a_fresh_one(target: FakeTarget) -> None:
+    assert runner_on(target).run(KEPT) is not None
+    assert target.starts == 2
+
+
+def test_a_check_leaves_the_guest_as_it_is() -> None:
+    target = FakeTarget(free_keeps_owner)
+    assert runner_on(target).check(KEPT) is not None
+    assert target.starts == 1

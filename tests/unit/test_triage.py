@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""New trouble is saved at once, then small; what does not come again is kept as flaky."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_target import WARNING_TITLE, FakeTarget, free_keeps_owner, has_in_order, runner_on
+
+from zsfuzz import followup
+from zsfuzz.errors import HarnessError
+from zsfuzz.findings import list_findings
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.runner import ORPHAN_TITLE, Trouble
+from zsfuzz.stats import Stats
+from zsfuzz.text import parse_program
+from zsfuzz.triage import Triage
+from zsfuzz.workerconfig import WorkerConfig
+from zsmodel import zspage
+
+pytestmark = pytest.mark.skipif(
+    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
+)
+
+WIRE = parse_program("""
+read(o1)
+o0 = malloc(p0, size=64, owner=c4, pattern=2)
+o1 = malloc(p0, size=64)
+stat(c1)
+free(o0)
+o2 = malloc(p0, size=64)
+compact(p0)
+""").wire
+
+
+def config_in(folder: Path) -> WorkerConfig:
+    manifest = folder / "manifest"
+    manifest.write_text(json.dumps({"version": "7.2.13", "design": "zspage"}))
+    return WorkerConfig(
+        name="explore", role="explore", kernel="", root="", wire="", layout="",
+        manifest=str(manifest), flavour="plain", memory=0, guest_cpu=None, host_cpu=None,
+        inputs="", output=str(folder), work=str(folder),
+    )  # fmt: skip
+
+
+class Desk:
+    """A triage on a target, in a folder."""
+
+    def __init__(
+        self, folder: Path, target: FakeTarget, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.folder = folder
+        self.runner = runner_on(target)
+        self.stats = Stats(folder / "stats", create=True)
+        self.triage = Triage(self.runner, self.stats, config_in(folder), stopping)
+
+    def handle(self, trouble: Trouble | None) -> dict[str, object]:
+        """Handle trouble, and give the one finding that is saved then."""
+        assert trouble is not None
+        self.triage.handle(trouble)
+        self.triage.close()
+        (finding,) = list_findings(self.folder)
+        return finding
+
+    def report(self) -> str:
+        (path,) = self.folder.glob("findings/*/report.txt")
+        return path.read_text()
+
+
+def compacts(program: Program) -> bool:
+    return has_in_order(program, "compact")
+
+
+def test_a_new_finding_is_minimised_and_says_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    finding = desk.handle(desk.runner.run(WIRE))
+    assert finding["title"] == "malloc: new object has an owner already"
+    assert finding["operations"] == 4
+    assert finding["reproduced"] == [10, 10]
+    assert (
+        f"(minimised from 7 in {finding['minimised'][1]} runs), reproduced 10/10" in desk.report()
+    )
+    assert desk.stats["settled"] == 1
+
+
+def test_a_finding_of_an_audit_is_minimised(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(leaks=compacts))
+    finding = desk.handle(desk.runner.run_and_audit(WIRE))
+    assert (finding["title"], finding["operations"]) == (ORPHAN_TITLE, 1)
+
+
+def test_a_splat_is_reported_with_the_first_difference(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner, warns=compacts), stopping=lambda: True)
+    finding = desk.handle(desk.runner.run(WIRE))
+    assert (finding["outcome"], finding["title"]) == ("kernel splat", WARNING_TITLE)
+    assert finding["step"] == 6
+    assert "first difference: op 6: owner" in desk.report()
+    assert "console: WARNING in obj_cgroup_release" in desk.report()
+
+
+def test_what_does_not_come_again_is_kept_with_likely_causes(tmp_path: Path) -> None:
+    trouble = runner_on(FakeTarget(free_keeps_owner)).run(WIRE)
+    desk = Desk(tmp_path, FakeTarget())
+    finding = desk.handle(trouble)
+    assert finding["outcome"] == Outcome.FLAKY.value
+    assert finding["reproduced"] == [0, 10]
+    assert finding["operations"] == 7
+    assert "not in 10 replays on fresh guests; likely causes:" in desk.report()
+
+
+def test_trouble_without_a_program_is_kept(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget())
+    finding = desk.handle(Trouble(Outcome.FLAKY, ORPHAN_TITLE, b"", "1 owner stayed"))
+    assert finding["reproduced"] is None
+    assert "with no program alone" in desk.report()
+
+
+def test_a_run_that_ends_saves_what_it_has(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner), stopping=lambda: True)
+    finding = desk.handle(desk.runner.run(WIRE))
+    assert finding["operations"] == 7
+    assert "(not minimised), reproduced 1/1" in desk.report()
+
+
+class Later:
+    """False at first, and True after some looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_a_run_that_ends_meanwhile_has_the_best_so_far(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner), stopping=Later(5))
+    desk.triage._others = {"kasan": lambda: pytest.fail("a boot")}
+    finding = desk.handle(desk.runner.run(WIRE))
+    assert 4 < finding["operations"] < 7
+    assert "minimising was stopped early" in desk.report()
+
+
+def test_a_finding_is_there_before_it_is_minimised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise HarnessError("no guest")
+
+    monkeypatch.setattr(followup, "minimise_trouble", fails)
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    with pytest.raises(HarnessError):
+        desk.handle(desk.runner.run(WIRE))
+    (finding,) = list_findings(tmp_path)
+    assert (finding["operations"], finding["reproduced"]) == (7, [1, 1])
+
+
+def test_a_known_title_is_only_counted(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    trouble = desk.runner.run(WIRE)
+    desk.handle(trouble)
+    ran = len(desk.runner.target.wires)
+    assert desk.handle(trouble)["seen"] == 2
+    assert len(desk.runner.target.wires) == ran
+    assert desk.stats["settled"] == 1
+
+
+def test_a_finding_that_another_worker_has_saved_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    first, second = (Desk(tmp_path, FakeTarget(free_keeps_owner)) for _ in range(2))
+    trouble = first.runner.run(WIRE)
+    second.triage._store.known = lambda *_: False  # as if it had looked before
+    first.handle(trouble)
+    report = first.report()
+    second.handle(trouble)
+    assert len(second.runner.target.wires) == 1
+    assert second.report() == report
+    assert second.stats["settled"] == 1  # the first one's, in the same file
+
+
+def test_other_flavours_are_told(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    desk.triage._others = {
+        "kasan": lambda: FakeTarget(free_keeps_owner), "lockdep": FakeTarget,
+    }  # fmt: skip
+    finding = desk.handle(desk.runner.run(WIRE))
+    assert finding["flavours"] == ["plain", "kasan"]
+    assert finding["silent_on"] == ["lockdep"]
+    assert "shows on plain and kasan, not on lockdep" in desk.report()

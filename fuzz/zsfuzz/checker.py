@@ -12,12 +12,12 @@ import signal
 import time
 from pathlib import Path
 
+from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
-from zsfuzz.mutator import Mutator
-from zsfuzz.rawbytes import decode
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.rawbytes import decode
 from zsfuzz.runner import Runner
 from zsfuzz.stats import Stats
-from zsfuzz.triage import Triage
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 from zsmodel.classes import distinct_classes

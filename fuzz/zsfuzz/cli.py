@@ -15,21 +15,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from zsfuzz import bench as benchmarks
-from zsfuzz import cost as costs
-from zsfuzz import costtable
 from zsfuzz import matrix as matrices
-from zsfuzz.bugs.cli import bugs_command
+from zsfuzz.bench import cost as costs
+from zsfuzz.bench import costtable
+from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.bugs.cli import bugs_command
+from zsfuzz.bench.replay import bench_replay
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
-from zsfuzz.findings import locked_output
+from zsfuzz.findings.store import locked_output
 from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take_kernel
 from zsfuzz.minimise.cli import minimise as minimise_command
+from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
-from zsfuzz.rawbytes import DEFAULT_LIMIT
-from zsfuzz.replay.bench import bench_replay
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zsfuzz.boot import boot
+from zsfuzz.console.demise import demise_of
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.planted import planted_patch

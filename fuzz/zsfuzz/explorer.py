@@ -11,19 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-from zsfuzz.ahead import AheadMutator
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
+from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
 from zsfuzz.lockstep import KernelAlone
-from zsfuzz.mutator import Mutator
+from zsfuzz.mutation.ahead import AheadMutator
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.rawbytes import decode, is_dear
 from zsfuzz.program import OP_SIZE
-from zsfuzz.rawbytes import decode, is_dear
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.smoke import mutations
 from zsfuzz.stats import Stats
 from zsfuzz.strategy import Strategy
-from zsfuzz.triage import Triage
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 from zsmodel.classes import distinct_classes

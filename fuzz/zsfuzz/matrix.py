@@ -12,14 +12,14 @@ from typing import Any
 from zsfuzz.boot import boot
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import ZsfuzzError
-from zsfuzz.finding import Finding
-from zsfuzz.findings import FindingStore
-from zsfuzz.followup import finding_of
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.followup import finding_of
+from zsfuzz.findings.store import FindingStore
+from zsfuzz.findings.verdict import Reproduced, reproduce
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome, exit_code
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.smoke import Smoke, smoke_test
-from zsfuzz.verdict import Reproduced, reproduce
 from zsmodel import Model
 from zstools.errors import BuildInterruptedError, ZsToolsError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel

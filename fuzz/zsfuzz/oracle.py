@@ -4,9 +4,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from zsfuzz.findings.titles import Difference, title_of
 from zsfuzz.program import Program
 from zsfuzz.records import Decoded, Field, decode
-from zsfuzz.titles import Difference, title_of
 from zsfuzz.values import show
 from zsmodel.kernel import Kernel
 

@@ -148,9 +148,9 @@ class ProgramTest(pytest.Item):
         return parent.replay
 
     def _report(self, trouble: Trouble) -> str:
-        from zsfuzz.followup import finding_of  # noqa: PLC0415
+        from zsfuzz.findings.followup import finding_of  # noqa: PLC0415
         from zsfuzz.manifest import finding_manifest  # noqa: PLC0415
-        from zsfuzz.report import render  # noqa: PLC0415
+        from zsfuzz.report.plaintext import render  # noqa: PLC0415
 
         kernel = self._replay.kernel
         assert kernel is not None  # noqa: S101 - for the type checker

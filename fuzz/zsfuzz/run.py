@@ -14,10 +14,10 @@ from pathlib import Path
 from zsfuzz.corpusfile import Entry, load_dir, save
 from zsfuzz.coverage import Coverage, CoverageMap
 from zsfuzz.errors import BadCorpusFile, HarnessError
-from zsfuzz.findings import locked_output
+from zsfuzz.findings.store import locked_output
+from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT, decode, encode
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.rawbytes import DEFAULT_LIMIT, decode, encode
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.swappath import why_no_swap
 from zsfuzz.workerconfig import WorkerConfig, worker_config

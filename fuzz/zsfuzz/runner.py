@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zsfuzz.console import Splat, find_splats
-from zsfuzz.demise import demise_of
+from zsfuzz.console.complaints import Splat, find_splats
+from zsfuzz.console.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import Disagreement, Lockstep

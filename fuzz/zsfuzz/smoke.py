@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from zsfuzz.history import Auditor
-from zsfuzz.mutator import Mutator
-from zsfuzz.rawbytes import decode
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.rawbytes import decode
 from zsfuzz.runner import Runner, Trouble
 from zsmodel.classes import distinct_classes
 from zsmodel.kernel import Kernel as Facts

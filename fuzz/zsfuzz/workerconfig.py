@@ -13,7 +13,7 @@ from zsfuzz.guest.abi import read_abi
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
-from zsfuzz.rawbytes import DEFAULT_LIMIT
+from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.strategy import Strategy
 from zstools.kernel import Kernel
 

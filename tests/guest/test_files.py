@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from guest_support import PATIENCE, ROOT, SEEDS, built
 
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
+from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.program import Opcode
-from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.text import parse_program
 from zsmodel import Kernel as Facts

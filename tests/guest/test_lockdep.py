@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from guest_support import SEEDS, built, machine_of, runner_of
 
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.guest.machine import Machine
 from zsfuzz.outcome import Outcome
 from zsfuzz.smoke import mutated

@@ -27,7 +27,7 @@ from guest_support import (
 )
 
 from zsfuzz.boot import boot
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions

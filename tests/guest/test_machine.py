@@ -16,8 +16,8 @@ from guest_support import SEEDS, Runners, built
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.errors import GuestRefused
 from zsfuzz.guest.machine import Machine
+from zsfuzz.mutation.rawbytes import DEAR_OPS, POOL_OPS
 from zsfuzz.program import Opcode
-from zsfuzz.rawbytes import DEAR_OPS, POOL_OPS
 from zsfuzz.runner import Runner
 from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program

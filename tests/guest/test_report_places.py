@@ -7,9 +7,9 @@ from pathlib import Path
 
 from guest_support import ROOT, Runners, built
 
+from zsfuzz.console.frames import places_of
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.frames import places_of
-from zsfuzz.reach import reached_by
+from zsfuzz.report.reach import reached_by
 from zsfuzz.text import parse_program
 from zsmodel.rules import RULES
 from zstools.symbols import Symbols

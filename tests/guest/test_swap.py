@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from guest_support import Runners, machine_of, runner_of
 
+from zsfuzz.mutation.rawbytes import MARK, SWAP_OPS, WITH_CGROUPS, WITH_SWAP, decode, encode
 from zsfuzz.program import Program
-from zsfuzz.rawbytes import MARK, SWAP_OPS, WITH_CGROUPS, WITH_SWAP, decode, encode
 from zsfuzz.records import Field
 from zsfuzz.records import decode as decode_answer
 from zsfuzz.runner import Runner

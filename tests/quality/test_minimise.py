@@ -12,10 +12,10 @@ from test_planted_programs import BUGS, pairs
 
 from zsfuzz.boot import boot
 from zsfuzz.minimise.judge import minimise_trouble
+from zsfuzz.mutation.rawbytes import DEAR_OPS
 from zsfuzz.outcome import Outcome
 from zsfuzz.planted import planted_patch
 from zsfuzz.program import Op, Program
-from zsfuzz.rawbytes import DEAR_OPS
 from zsfuzz.runner import ORPHAN_TITLE, Runner, Trouble
 from zsfuzz.smoke import mutated
 from zsfuzz.text import format_program, parse_program

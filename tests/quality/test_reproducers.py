@@ -13,9 +13,9 @@ from test_files import run_init
 from test_planted_programs import BUGS, pairs
 
 from zsfuzz.corpusfile import Entry, load_dir
+from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.planted import planted_patch
 from zsfuzz.program import Opcode
-from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.repro.cli import render
 from zsfuzz.text import parse_program
 from zstools.kernel import Kernel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zsfuzz.console import Splat, find_splats
+from zsfuzz.console.complaints import Splat, find_splats
 
 LOGS = sorted((Path(__file__).parent / "console").glob("*.log"))
 # Deaths and hangs of which the console says nothing, and what the agent itself says.

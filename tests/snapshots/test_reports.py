@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from zsfuzz.account import account_of, rule_of
-from zsfuzz.console import find_splats
-from zsfuzz.finding import Finding, divergence_finding, splat_finding
-from zsfuzz.frames import NoPlaces
-from zsfuzz.htmlreport import render_html
-from zsfuzz.jsonreport import render_json
+from zsfuzz.console.complaints import find_splats
+from zsfuzz.console.frames import NoPlaces
+from zsfuzz.findings.finding import Finding, divergence_finding, splat_finding
 from zsfuzz.oracle import compare
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.report import render, render_account
+from zsfuzz.report.account import account_of, rule_of
+from zsfuzz.report.data import render_json
+from zsfuzz.report.plaintext import render, render_account
+from zsfuzz.report.webpage import render_html
 from zsfuzz.text import parse_program
 from zsmodel import Kernel, Model
 from zsmodel.zspage import Zspage

@@ -3,7 +3,7 @@
 
 import pytest
 
-from zsfuzz.console import find_splats, strip_prefix
+from zsfuzz.console.complaints import find_splats, strip_prefix
 
 QUIET = """[    0.000000] Linux version 7.2.13
 [    0.000000] WARNING: zsfuzz must never run on a real machine

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zsfuzz.console import last_words
-from zsfuzz.demise import demise_of
+from zsfuzz.console.complaints import last_words
+from zsfuzz.console.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
 from zsfuzz.outcome import Outcome
 

@@ -14,8 +14,8 @@ import pytest
 
 from zsfuzz import corpusfile
 from zsfuzz.errors import OutputBusy, OutputLost
-from zsfuzz.finding import Finding
-from zsfuzz.findings import FindingStore, list_findings, locked_output
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.store import FindingStore, list_findings, locked_output
 from zsfuzz.outcome import Outcome
 from zsfuzz.text import parse_program
 
@@ -144,7 +144,7 @@ for name in ("fsync", "rename", "open", "mkdir"):
 import io
 io.open = deadly(io.open)
 from test_findings import FINDING
-from zsfuzz.findings import FindingStore
+from zsfuzz.findings.store import FindingStore
 FindingStore(Path(sys.argv[1])).save(FINDING)
 """
 
@@ -180,7 +180,7 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
 def test_the_lock_goes_away_with_a_killed_run(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from zsfuzz.findings import locked_output\n"
+        "from zsfuzz.findings.store import locked_output\n"
         "with locked_output(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stack frames with their source lines; without the kernel's DWARF there are none."""
 
-from zsfuzz.frames import NoPlaces, frames_of, places_of
+from zsfuzz.console.frames import NoPlaces, frames_of, places_of
 
 
 class Asked:

@@ -231,8 +231,13 @@ def test_an_entry_without_its_manifest_does_not_count(shop: Workshop) -> None:
 
 
 def test_an_entry_whose_objects_were_deleted_is_built_again(shop: Workshop) -> None:
-    shutil.rmtree(shop.build().build)
-    assert shop.build().linux.is_file()
+    old = shop.build()
+    old.layout.write_text("of the kernel that is gone")
+    shutil.rmtree(old.build)
+    again = shop.build()
+    assert again.linux.is_file()
+    assert "gone" not in again.layout.read_text()
+    assert again.module.stat().st_mtime_ns >= again.linux.stat().st_mtime_ns
 
 
 def test_a_patch_that_does_not_apply_is_named_with_its_file(shop: Workshop, tmp_path: Path) -> None:

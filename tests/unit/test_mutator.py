@@ -7,15 +7,15 @@ from itertools import chain
 
 import pytest
 
-from zsfuzz.lcg import Lcg
-from zsfuzz.mutator import Mutator
-from zsfuzz.patterns import PATTERNS, Site, another_pool, remove_cgroup
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.patterns import PATTERNS, Site, another_pool, remove_cgroup
+from zsfuzz.mutation.rawbytes import COMMON, MARK, SWAP_OPS, WITH_SWAP, decode
+from zsfuzz.mutation.sizes import TABLE_SIZE
+from zsfuzz.mutation.swappatterns import SWAP_PATTERNS, swap_program
 from zsfuzz.program import Opcode, Program
-from zsfuzz.rawbytes import COMMON, MARK, SWAP_OPS, WITH_SWAP, decode
 from zsfuzz.records import RESULT_SIZE
-from zsfuzz.sizes import TABLE_SIZE
 from zsfuzz.smoke import mutated
-from zsfuzz.swappatterns import SWAP_PATTERNS, swap_program
 from zsmodel import Kernel, Model
 from zsmodel.classes import distinct_classes
 

@@ -7,8 +7,7 @@ import pytest
 from test_text import random_op
 
 from zsfuzz.errors import BadProgram
-from zsfuzz.program import Op, Opcode, Program
-from zsfuzz.rawbytes import (
+from zsfuzz.mutation.rawbytes import (
     CGROUP_TREE_OPS,
     COMMON,
     DEAR_OPS,
@@ -22,6 +21,7 @@ from zsfuzz.rawbytes import (
     encode,
     is_dear,
 )
+from zsfuzz.program import Op, Opcode, Program
 from zsmodel.wire import check_program
 
 DEAR = set(POOL_OPS + DEAR_OPS)

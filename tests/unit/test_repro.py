@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from zsfuzz.cli import main
 from zsfuzz.corpusfile import Entry, load_dir, save
 from zsfuzz.errors import BadProgram
-from zsfuzz.rawbytes import SWAP_OPS
+from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.repro.cli import render
 from zsfuzz.text import parse_program
 from zsmodel.designs import DESIGNS

@@ -7,8 +7,8 @@ from struct import unpack_from
 import pytest
 
 from zsfuzz.corpusfile import load_dir
+from zsfuzz.mutation.rawbytes import decode, encode
 from zsfuzz.program import Opcode
-from zsfuzz.rawbytes import decode, encode
 from zsfuzz.records import RESULT_SIZE
 from zsmodel import Kernel, Model
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.selftests.compare import Results, find_complaints, find_differences

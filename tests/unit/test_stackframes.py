@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which function of a stack tells something."""
 
-from zsfuzz.stackframes import telling_function
+from zsfuzz.console.stackframes import telling_function
 
 
 def test_functions_that_only_report_are_passed_over():

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from fake_target import WARNING_TITLE, FakeTarget, free_keeps_owner, has_in_order, runner_on
 
-from zsfuzz import followup
 from zsfuzz.errors import HarnessError
-from zsfuzz.findings import list_findings
+from zsfuzz.findings import followup
+from zsfuzz.findings.store import list_findings
+from zsfuzz.findings.triage import Triage
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import ORPHAN_TITLE, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.text import parse_program
-from zsfuzz.triage import Triage
 from zsfuzz.workerconfig import WorkerConfig
 from zsmodel import zspage
 

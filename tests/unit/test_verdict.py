@@ -9,14 +9,14 @@ from typing import cast
 import pytest
 from fake_target import FakeTarget, runner_on
 
-from zsfuzz import verdict
 from zsfuzz.errors import HarnessError
+from zsfuzz.findings import verdict
+from zsfuzz.findings.verdict import Boot, Reproduced, flaky_causes, reproduce, try_elsewhere
 from zsfuzz.guest.machine import Machine
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import Trouble
 from zsfuzz.text import parse_program
-from zsfuzz.verdict import Boot, Reproduced, flaky_causes, reproduce, try_elsewhere
 
 WIRE = parse_program("o0 = malloc(p0, size=64)\nfree(o0)").wire
 TROUBLE = Trouble(Outcome.KERNEL_SPLAT, "kernel panic: died", WIRE)

@@ -26,6 +26,8 @@ def build_kernel(plan: Plan, progress: BuildProgress, lock: int) -> Manifest:
     """Build what is planned, as an increment to a sibling if there is one; return its manifest."""
     started = time.monotonic()
     check_tools()
+    # What is known of an earlier build is not true of this one: its build ID differs.
+    shutil.rmtree(plan.entry, ignore_errors=True)
     _prepare_tree(plan, progress)
     kbuild = Kbuild(plan.build, progress, lock)
     sibling = _prepare_objects(plan, kbuild, progress)

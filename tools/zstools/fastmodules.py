@@ -26,7 +26,10 @@ PACKAGES = {
     "zsmodel": ("reference", ()),
     "zsfuzz": (
         "fuzz",
-        ("lcg", "sizes", "patterns", "swappatterns", "mutator", "ahead", "rawbytes"),
+        tuple(
+            f"mutation/{name}"
+            for name in ("ahead", "lcg", "mutator", "patterns", "rawbytes", "sizes", "swappatterns")
+        ),
     ),
 }
 _SETUP = """\

@@ -9,7 +9,7 @@ import select
 import time
 from pathlib import Path
 
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.ring import RingPlace

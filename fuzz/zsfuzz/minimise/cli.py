@@ -17,15 +17,15 @@ from rich.console import Console
 from zsfuzz.atomic import replace_file
 from zsfuzz.boot import boot
 from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
-from zsfuzz.finding import Finding
-from zsfuzz.followup import first_account, full_account
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.followup import first_account, full_account
+from zsfuzz.findings.verdict import Boot
 from zsfuzz.kerneloptions import kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
-from zsfuzz.report import render
+from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner
-from zsfuzz.verdict import Boot
 from zsmodel import Model
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
-from zsfuzz.followup import finding_of
+from zsfuzz.findings.followup import finding_of
 from zsfuzz.history import find_culprit
 from zsfuzz.oracle import compare
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.replay.verdict import Verdict
-from zsfuzz.report import render
+from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.workerconfig import WorkerConfig
 

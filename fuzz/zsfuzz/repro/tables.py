@@ -8,8 +8,8 @@ from struct import calcsize
 
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import BadProgram
+from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.program import OP_SIZE, Opcode, Program
-from zsfuzz.rawbytes import SWAP_OPS
 from zsfuzz.records import RESULT_SIZE
 from zsfuzz.text import format_op
 from zsmodel import Kernel, Model

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from zsfuzz.errors import HarnessError
-from zsfuzz.findings import locked_output
+from zsfuzz.findings.store import locked_output
 from zsfuzz.selftests.compare import CONTROL
 from zsfuzz.selftests.programs import DEFAULT, program_of
 from zsfuzz.selftests.run import LIMIT, VARIANT, run_selftests

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from zsfuzz.console import Splat
+from zsfuzz.console.complaints import Splat
 from zsfuzz.selftests.guest import Attempt
 from zsfuzz.selftests.output import Case, Verdict
 from zsfuzz.selftests.programs import Program

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsfuzz.boot import guest_cpu
-from zsfuzz.console import Splat, find_splats
+from zsfuzz.console.complaints import Splat, find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.uml import START_LIMIT

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsfuzz.boot import boot
-from zsfuzz.console import find_splats
+from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.guest.machine import Machine
 from zsfuzz.planted import planted_patch

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command `zsfuzz bench bugs`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
+from zsfuzz.bench.bugs.measure import Series, measure
+from zsfuzz.bench.bugs.plot import write_plot
+from zsfuzz.bench.bugs.table import cell, render_bugs
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.strategy import Strategy
+from zsmodel.designs import DESIGNS
+from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+from zstools.progress import for_console
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("bugs")
+@click.option("--design", "designs", multiple=True, type=click.Choice(tuple(DESIGNS)),
+              help="May be repeated.  [default: all; with --patch: zspage]")  # fmt: skip
+@click.option("--bug", "names", multiple=True, metavar="NAME",
+              help="Only this planted bug; may be repeated.  [default: all]")  # fmt: skip
+@click.option("--patch", "patches", multiple=True,
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A bug of your own, in place of the planted ones; may be repeated.")  # fmt: skip
+@click.option("--strategy", "strategies", multiple=True,
+              type=click.Choice([strategy.value for strategy in Strategy]),
+              help="What of the fuzzer is used; may be repeated.  [default: full]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True,
+              help="Trials of each bug, each with another seed.")  # fmt: skip
+@click.option("--time", "seconds", type=click.FloatRange(min=1), default=60.0, show_default=True,
+              help="Seconds that a trial may take.")  # fmt: skip
+@click.option("--json", "json_file", type=FILE, help="Write all figures to this file as well.")
+@click.option("--plot", "plot_file", type=FILE,
+              help="Draw the share of bugs found over time (SVG, PNG or PDF).")  # fmt: skip
+@click.pass_context
+def bugs_command(
+    ctx: click.Context,
+    designs: tuple[str, ...],
+    names: tuple[str, ...],
+    patches: tuple[Path, ...],
+    strategies: tuple[str, ...],
+    seeds: int,
+    seconds: float,
+    json_file: Path | None,
+    plot_file: Path | None,
+) -> None:
+    """Measure how long it takes to find planted bugs, from an empty corpus.
+
+    Exit codes: 0 each bug found at the median and no control reported, 1 otherwise, 2 something
+    could not be measured.
+    """
+    bugs = _choose(designs, names, patches)
+    chosen = [Strategy(value) for value in strategies] or [Strategy.FULL]
+    found = measure(bugs, chosen, seeds, seconds, _build, _show)
+    Console(width=200).print(render_bugs(found))
+    if json_file is not None:
+        json_file.write_text(json.dumps([one.as_dict() for one in found], indent=1) + "\n")
+    if plot_file is not None:
+        write_plot(found, plot_file)
+    ctx.exit(_exit_code(found))
+
+
+def _choose(designs: Sequence[str], names: Sequence[str], patches: Sequence[Path]) -> list[Bug]:
+    if patches:
+        return [read_bug(patch, design) for design in designs or ("zspage",) for patch in patches]
+    bugs = catalogue(designs or tuple(DESIGNS))
+    unknown = sorted(set(names) - {bug.name for bug in bugs})
+    if unknown:
+        there = ", ".join(sorted({bug.name for bug in bugs}))
+        raise click.BadParameter(f"no planted bug {', '.join(unknown)}: there is {there}")
+    return [bug for bug in bugs if not names or bug.name in names]
+
+
+def _build(bug: Bug, flavour: str) -> Kernel:
+    spec = KernelSpec(bug.design, flavour, extra_patches=(bug.patch,))
+    return ensure_kernel(spec, for_console(Console(stderr=True), False))
+
+
+def _show(series: Series) -> None:
+    click.echo(
+        f"{series.bug.key} {series.strategy.value}: {series.error or cell(series)}", err=True
+    )
+
+
+def _exit_code(found: Sequence[Series]) -> int:
+    if any(series.error for series in found):
+        return EXIT_HARNESS_ERROR
+    missed = any(not series.found for series in found if not series.bug.control)
+    false_alarm = any(series.hits for series in found if series.bug.control)
+    return EXIT_FINDINGS if missed or false_alarm else EXIT_CLEAN

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Try each planted bug with each strategy, several times, and add up how it went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from zsfuzz.bench.bugs.catalogue import Bug
+from zsfuzz.bench.bugs.trial import Trial, run_trial
+from zsfuzz.errors import ZsfuzzError
+from zsfuzz.strategy import Strategy
+from zstools.errors import BuildInterruptedError, ZsToolsError
+from zstools.kernel import Kernel
+
+Build = Callable[[Bug, str], Kernel]  # the bug's kernel in a flavour
+
+
+@dataclass(frozen=True)
+class Series:
+    """All trials of one bug with one strategy; `limit` is in seconds, for each of them."""
+
+    bug: Bug
+    strategy: Strategy
+    limit: float
+    trials: tuple[Trial, ...] = ()
+    error: str = ""  # why there are none
+
+    @property
+    def hits(self) -> int:
+        """Count the trials that found something."""
+        return sum(trial.found for trial in self.trials)
+
+    @property
+    def found(self) -> bool:
+        """Tell whether most trials found something."""
+        return 2 * self.hits > len(self.trials)
+
+    @property
+    def seconds(self) -> float | None:
+        """Give the median to the first finding; None if most trials found nothing."""
+        return median(self._times("seconds")) if self.found else None
+
+    @property
+    def operations(self) -> float | None:
+        """Give the median to the first finding, in operations."""
+        return median(self._times("operations")) if self.found else None
+
+    def _times(self, name: str) -> list[float]:
+        """List what each trial needed; one without a finding needs more than any other."""
+        return [getattr(t, name) if t.found else float("inf") for t in self.trials]
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """Give the shortest and the longest time to a finding, in seconds."""
+        times = [trial.seconds for trial in self.trials if trial.found]
+        return (min(times), max(times)) if times else None
+
+    @property
+    def titles(self) -> Counter[str]:
+        """Count the titles that were given."""
+        return Counter(trial.title for trial in self.trials if trial.found)
+
+    @property
+    def oracles(self) -> Counter[str]:
+        """Count what saw it first."""
+        return Counter(trial.oracle for trial in self.trials if trial.found)
+
+    @property
+    def named(self) -> int:
+        """Count the findings whose title says what is wrong."""
+        return sum(trial.found and self.bug.is_named_by(trial.title) for trial in self.trials)
+
+    def as_dict(self) -> dict[str, object]:
+        """Give it as `--json` writes it, with null where nothing was found."""
+        most = {"title": self.titles.most_common(1), "oracle": self.oracles.most_common(1)}
+        return {
+            "name": self.bug.name,
+            "design": self.bug.design,
+            "flavour": flavour_of(self.bug, self.strategy),
+            "strategy": self.strategy.value,
+            "control": self.bug.control,
+            "found": self.found,
+            "seconds": self.seconds,
+            "operations": self.operations,
+            **{name: top[0][0] if top else None for name, top in most.items()},
+            "named": self.named,
+            "error": self.error or None,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+
+def flavour_of(bug: Bug, strategy: Strategy) -> str:
+    """Choose the kernel: without a model, only one that checks itself can see anything."""
+    return "kasan" if not strategy.compared and bug.flavour == "plain" else bug.flavour
+
+
+def measure(
+    bugs: Sequence[Bug],
+    strategies: Sequence[Strategy],
+    seeds: int,
+    limit: float,
+    build: Build,
+    show: Callable[[Series], None],
+) -> list[Series]:
+    """Measure each bug with each strategy; one that cannot be built or run does not stop others."""
+    found = []
+    for bug in bugs:
+        for strategy in strategies:
+            found.append(_series(bug, strategy, seeds, limit, build))
+            show(found[-1])
+    return found
+
+
+def _series(bug: Bug, strategy: Strategy, seeds: int, limit: float, build: Build) -> Series:
+    try:
+        kernel = build(bug, flavour_of(bug, strategy))
+        trials = [run_trial(kernel, strategy, limit, 1 + seed) for seed in range(seeds)]
+    except BuildInterruptedError:
+        raise
+    except (ZsToolsError, ZsfuzzError) as error:
+        return Series(bug, strategy, limit, error=str(error))
+    return Series(bug, strategy, limit, tuple(trials))

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Say what a guest that complained, hangs or is gone has come to, in words that make a title."""
+
+from __future__ import annotations
+
+from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
+from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
+from zsfuzz.outcome import Outcome
+
+
+def demise_of(error: GuestLost | GuestHang | KernelSplat) -> tuple[Outcome, str, Splat | None]:
+    """Find outcome, title and the first complaint; HarnessError if this machine is to blame."""
+    splats = find_splats(error.console)
+    for splat in splats:
+        if splat.kind == HOST:
+            raise HarnessError(f"{splat.title}: free some space on /dev/shm, then start again")
+    if splats:
+        return Outcome.KERNEL_SPLAT, splats[0].title, splats[0]
+    if isinstance(error, KernelSplat):
+        return Outcome.KERNEL_SPLAT, "kernel tainted itself without a message", None
+    if isinstance(error, GuestHang):
+        return Outcome.GUEST_HANG, "guest does not answer", None
+    words = last_words(error.console)
+    return Outcome.GUEST_LOST, f"agent gave up {words}" if words else "guest went away", None

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Save each finding once, whole or not at all, and count how often it was seen."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EEXIST, ENOTEMPTY
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from zsfuzz import corpusfile
+from zsfuzz.atomic import TEMPORARY, replace_file, sync_directory, write_synced
+from zsfuzz.console.frames import places_of
+from zsfuzz.errors import OutputBusy, OutputLost
+from zsfuzz.findings.finding import Finding, finding_id
+from zsfuzz.outcome import Outcome
+from zsfuzz.report.account import account_of
+from zsfuzz.report.data import render_json
+from zsfuzz.report.plaintext import render_account
+from zsfuzz.report.webpage import render_html
+from zsfuzz.text import format_program
+
+LOCK_NAME = ".lock"
+SUMMARY = "finding.json"
+PROGRAM = "program.msgpack"
+SIGHTINGS = "seen-"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Say where a finding is, and whether it was new."""
+
+    id: str
+    path: Path
+    new: bool
+
+
+@contextmanager
+def locked_output(output: Path) -> Iterator[None]:
+    """Hold an output directory for one run; raises OutputBusy while another run has it.
+
+    The lock goes away with the last process that inherited it, however that one ends.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(output / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputLost(output, error) from error
+    try:
+        _take_lock(descriptor, output)
+        _remove_leftovers(output / "findings")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(descriptor: int, output: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
+        raise OutputBusy(output, holder or "of unknown process id") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+
+
+def _remove_leftovers(root: Path) -> None:
+    # What a killed run had not finished; only the holder of the lock may do this.
+    for path in root.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in root.glob(f"*/{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+class FindingStore:
+    """Keep findings below `output`/findings; several processes may use the same directory.
+
+    A finding's directory is named after its outcome and title, and comes to be by one rename: that
+    is what keeps one of each, whoever is first.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.root = output / "findings"
+        self._token = f"{os.getpid()}-{token_hex(4)}"
+        self._counts: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+
+    def known(self, outcome: Outcome, title: str) -> bool:
+        """Tell whether this finding is saved, so that no report need be made."""
+        name = finding_id(outcome, title)
+        return name in self._counts or (self.root / name).is_dir()
+
+    def save(self, finding: Finding) -> Saved:
+        """Save a finding, or count it if it is known; raises OutputLost."""
+        path = self.root / finding.id
+        new = not self.known(finding.outcome, finding.title) and self._create(finding, path)
+        self.count(finding.outcome, finding.title)
+        return Saved(finding.id, path, new)
+
+    def rewrite(self, finding: Finding) -> None:
+        """Put a better account in the place of a saved finding; raises OutputLost."""
+        path = self.root / finding.id
+        for name, data in _files(finding, path).items():
+            replace_file(path / name, data)
+
+    def count(self, outcome: Outcome, title: str) -> None:
+        """Count one more sighting of a saved finding; a kill loses the last half at worst."""
+        name = finding_id(outcome, title)
+        seen = self._counts[name] = self._counts.get(name, 0) + 1
+        if seen & (seen - 1) == 0:
+            self._write_count(name)
+
+    def close(self) -> None:
+        """Write all counts."""
+        for name in self._counts:
+            self._write_count(name)
+
+    def _write_count(self, name: str) -> None:
+        seen = self._counts[name]
+        if self._written.get(name) != seen and (self.root / name).is_dir():
+            replace_file(self.root / name / f"{SIGHTINGS}{self._token}", f"{seen}\n".encode())
+            self._written[name] = seen
+
+    def _create(self, finding: Finding, path: Path) -> bool:
+        temporary = self.root / f"{TEMPORARY}{self._token}-{token_hex(4)}"
+        try:
+            try:
+                temporary.mkdir(parents=True)
+                for name, data in _files(finding, path).items():
+                    write_synced(temporary / name, data)
+                sync_directory(temporary)
+                temporary.rename(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            sync_directory(self.root)
+        except OSError as error:
+            if error.errno in (EEXIST, ENOTEMPTY):
+                return False  # another process was first
+            raise OutputLost(path, error) from error
+        return True
+
+
+def _files(finding: Finding, path: Path) -> dict[str, bytes]:
+    note = f"{finding.outcome.value}: {finding.title}"
+    design = str(finding.kernel.get("design", ""))
+    entry = corpusfile.Entry(finding.program, note, design, {"seed": finding.seed})
+    account = account_of(finding, path / PROGRAM, places_of(finding.kernel))
+    return {
+        PROGRAM: corpusfile.pack(entry),
+        "program.txt": format_program(finding.program).encode(),
+        "report.txt": render_account(account).encode(),
+        "report.html": render_html(account).encode(),
+        "report.json": render_json(account).encode(),
+        "console.log": finding.console.encode(errors="replace"),
+        "kernel.json": _json(dict(finding.kernel)),
+        SUMMARY: _json(summary(finding)),
+    }
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, default=str) + "\n").encode()
+
+
+def summary(finding: Finding) -> dict[str, Any]:
+    """Make the content of finding.json: what programs want to know of a finding."""
+    first = finding.divergence.first if finding.divergence else None
+    return {
+        "id": finding.id,
+        "outcome": finding.outcome.value,
+        "title": finding.title,
+        "operations": len(finding.program),
+        "step": finding.step,
+        "path": first.path if first else None,
+        "model": first.model if first else None,
+        "kernel": first.kernel if first else None,
+        "seed": finding.seed,
+        "flavours": list(finding.flavours),
+        "silent_on": list(finding.silent_on),
+        "reproduced": finding.reproduced,
+        "minimised": finding.minimised,
+    }
+
+
+# ---- reading -------------------------------------------------------------------------------
+
+
+def list_findings(output: Path) -> list[dict[str, Any]]:
+    """Read the saved findings from their finding.json, with "seen": how often each was met.
+
+    A directory without a readable finding.json is left out.
+    """
+    found = []
+    for path in sorted((output / "findings").glob(f"[!.]*/{SUMMARY}")):
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            found.append(content | {"seen": sightings(path.parent)})
+    return found
+
+
+def sightings(directory: Path) -> int:
+    """Add up how often all processes met the finding of this directory."""
+    total = 0
+    for path in directory.glob(f"{SIGHTINGS}*"):
+        try:
+            total += int(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+    return total

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From trouble to a saved finding: known ones are counted, new ones replayed, cut and reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from zsfuzz.findings.followup import first_account, full_account
+from zsfuzz.findings.store import FindingStore
+from zsfuzz.minimise.limit import Limit
+from zsfuzz.outcome import Outcome
+from zsfuzz.report.reach import with_reach
+from zsfuzz.runner import Runner, Trouble
+from zsfuzz.stats import Stats
+from zsfuzz.workerconfig import WorkerConfig, start_machine
+
+
+class Triage:
+    """Handle what went wrong in one worker; `stopping` tells that the run is about to end."""
+
+    def __init__(
+        self, runner: Runner, stats: Stats, config: WorkerConfig, stopping: Callable[[], bool]
+    ) -> None:
+        self._runner = runner
+        self._stats = stats
+        self._config = config
+        self._stopping = stopping
+        self._store = FindingStore(Path(config.output))
+        self._manifest = json.loads(Path(config.manifest).read_text())
+        self._others = {
+            other.flavour: partial(start_machine, other, console=f"{config.name}-{other.name}")
+            for other in config.others
+        }
+
+    def handle(self, trouble: Trouble) -> None:
+        """Count the trouble; replay, minimise, report and save it if its title is new."""
+        self._stats.add(f"outcome {trouble.outcome.value}")
+        for outcome in (trouble.outcome, Outcome.FLAKY):
+            if self._store.known(outcome, trouble.title):
+                self._store.count(outcome, trouble.title)
+                return
+        self._look_into(trouble)
+
+    def _look_into(self, trouble: Trouble) -> None:
+        """Save what is known first: whatever happens while more is found out, it is there."""
+        finding = first_account(
+            self._runner, trouble, self._stopping,
+            kernel=self._manifest, seed=self._config.seed, flavours=(self._config.flavour,),
+        )  # fmt: skip
+        if not self._store.save(finding).new:
+            return  # another worker was first
+        if finding.outcome is not Outcome.FLAKY and not self._stopping():
+            limit = Limit.for_trouble(trouble, self._stopping)
+            finding = full_account(self._runner, finding, trouble, limit, self._others)
+            layout = Path(self._config.layout)
+            self._store.rewrite(with_reach(finding, self._runner.target, layout))
+        self._stats.add("settled")
+
+    def close(self) -> None:
+        """Write the counts of findings that were seen again."""
+        self._store.close()

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
-from zsfuzz.bench.bugs.measure import Series, measure
+from zsfuzz.bench.bugs.measure import Plan, Series, measure
 from zsfuzz.bench.bugs.plot import write_plot
+from zsfuzz.bench.bugs.stages import ALL
 from zsfuzz.bench.bugs.table import cell, render_bugs
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.strategy import Strategy
@@ -34,11 +36,14 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--strategy", "strategies", multiple=True,
               type=click.Choice([strategy.value for strategy in Strategy]),
               help="What of the fuzzer is used; may be repeated.  [default: full]")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True,
-              help="Trials of each bug, each with another seed.")  # fmt: skip
+@click.option("--flavour", "flavours", multiple=True, type=click.Choice(ALL),
+              help="Shares a trial's time; may be repeated.  [default: all]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1),
+              help="Trials of each bug.  [default: 3; with --patch: 1]")  # fmt: skip
 @click.option("--time", "seconds", type=click.FloatRange(min=1), default=60.0, show_default=True,
               help="Seconds that a trial may take.")  # fmt: skip
-@click.option("--json", "json_file", type=FILE, help="Write all figures to this file as well.")
+@click.option("--json", "json_file", metavar="[FILE]", is_flag=False, flag_value="-",
+              help="Write all figures as JSON to FILE, or in place of the table.")  # fmt: skip
 @click.option("--plot", "plot_file", type=FILE,
               help="Draw the share of bugs found over time (SVG, PNG or PDF).")  # fmt: skip
 @click.pass_context
@@ -48,22 +53,30 @@ def bugs_command(
     names: tuple[str, ...],
     patches: tuple[Path, ...],
     strategies: tuple[str, ...],
-    seeds: int,
+    flavours: tuple[str, ...],
+    seeds: int | None,
     seconds: float,
-    json_file: Path | None,
+    json_file: str | None,
     plot_file: Path | None,
 ) -> None:
     """Measure how long it takes to find planted bugs, from an empty corpus.
 
-    Exit codes: 0 each bug found at the median and no control reported, 1 otherwise, 2 something
-    could not be measured.
+    The kernels of a bug are built as they are needed, kasan and lockdep only if plain shows
+    nothing in its share of the time; neither building nor booting counts as time.  Exit codes: 0
+    each bug was found at the median and no control reported, 1 otherwise, 2 something could not be
+    measured.
     """
     bugs = _choose(designs, names, patches)
-    chosen = [Strategy(value) for value in strategies] or [Strategy.FULL]
-    found = measure(bugs, chosen, seeds, seconds, _build, _show)
-    Console(width=200).print(render_bugs(found))
+    plan = Plan(
+        tuple(map(Strategy, strategies)) or (Strategy.FULL,),
+        seeds or (1 if patches else 3), seconds, flavours or ALL,
+    )  # fmt: skip
+    found = measure(bugs, plan, _Cached, _show)
+    Console(width=200, stderr=json_file == "-").print(render_bugs(found))
     if json_file is not None:
-        json_file.write_text(json.dumps([one.as_dict() for one in found], indent=1) + "\n")
+        figures = json.dumps([one.as_dict() for one in found], indent=1)
+        with click.open_file(json_file, "w") as file:
+            file.write(figures + "\n")
     if plot_file is not None:
         write_plot(found, plot_file)
     ctx.exit(_exit_code(found))
@@ -80,9 +93,21 @@ def _choose(designs: Sequence[str], names: Sequence[str], patches: Sequence[Path
     return [bug for bug in bugs if not names or bug.name in names]
 
 
-def _build(bug: Bug, flavour: str) -> Kernel:
-    spec = KernelSpec(bug.design, flavour, extra_patches=(bug.patch,))
-    return ensure_kernel(spec, for_console(Console(stderr=True), False))
+@dataclass(frozen=True)
+class _Cached:
+    """The kernels of one bug, from the cache."""
+
+    bug: Bug
+
+    def broken(self, flavour: str) -> Kernel:
+        return self._ensure(flavour, (self.bug.patch.absolute(),))
+
+    def clean(self, flavour: str) -> Kernel:
+        return self._ensure(flavour, ())
+
+    def _ensure(self, flavour: str, patches: tuple[Path, ...]) -> Kernel:
+        spec = KernelSpec(self.bug.design, flavour, extra_patches=patches)
+        return ensure_kernel(spec, for_console(Console(stderr=True), False))
 
 
 def _show(series: Series) -> None:

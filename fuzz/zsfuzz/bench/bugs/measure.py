@@ -9,13 +9,21 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 from zsfuzz.bench.bugs.catalogue import Bug
-from zsfuzz.bench.bugs.trial import Trial, run_trial
+from zsfuzz.bench.bugs.stages import ALL, stages
+from zsfuzz.bench.bugs.trial import Kernels, Trial, run_trial
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.strategy import Strategy
 from zstools.errors import BuildInterruptedError, ZsToolsError
-from zstools.kernel import Kernel
 
-Build = Callable[[Bug, str], Kernel]  # the bug's kernel in a flavour
+
+@dataclass(frozen=True)
+class Plan:
+    """How each bug is measured; `limit` is in seconds, for each trial."""
+
+    strategies: tuple[Strategy, ...] = (Strategy.FULL,)
+    seeds: int = 3
+    limit: float = 60.0
+    flavours: tuple[str, ...] = ALL
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,6 @@ class Series:
         return (min(times), max(times)) if times else None
 
     @property
-    def titles(self) -> Counter[str]:
-        """Count the titles that were given."""
-        return Counter(trial.title for trial in self.trials if trial.found)
-
-    @property
     def oracles(self) -> Counter[str]:
         """Count what saw it first."""
         return Counter(trial.oracle for trial in self.trials if trial.found)
@@ -73,53 +76,52 @@ class Series:
         """Count the findings whose title says what is wrong."""
         return sum(trial.found and self.bug.is_named_by(trial.title) for trial in self.trials)
 
+    def _most(self, name: str) -> str | None:
+        counts = Counter(getattr(trial, name) for trial in self.trials if trial.found)
+        return next((value for value, _ in counts.most_common(1)), None)
+
     def as_dict(self) -> dict[str, object]:
         """Give it as `--json` writes it, with null where nothing was found."""
-        most = {"title": self.titles.most_common(1), "oracle": self.oracles.most_common(1)}
         return {
             "name": self.bug.name,
             "design": self.bug.design,
-            "flavour": flavour_of(self.bug, self.strategy),
             "strategy": self.strategy.value,
             "control": self.bug.control,
             "found": self.found,
             "seconds": self.seconds,
             "operations": self.operations,
-            **{name: top[0][0] if top else None for name, top in most.items()},
+            "title": self._most("title"),
+            "oracle": self._most("oracle"),
+            "flavour": self._most("flavour"),
             "named": self.named,
             "error": self.error or None,
             "trials": [asdict(trial) for trial in self.trials],
         }
 
 
-def flavour_of(bug: Bug, strategy: Strategy) -> str:
-    """Choose the kernel: without a model, only one that checks itself can see anything."""
-    return "kasan" if not strategy.compared and bug.flavour == "plain" else bug.flavour
-
-
 def measure(
     bugs: Sequence[Bug],
-    strategies: Sequence[Strategy],
-    seeds: int,
-    limit: float,
-    build: Build,
+    plan: Plan,
+    kernels: Callable[[Bug], Kernels],
     show: Callable[[Series], None],
 ) -> list[Series]:
     """Measure each bug with each strategy; one that cannot be built or run does not stop others."""
     found = []
     for bug in bugs:
-        for strategy in strategies:
-            found.append(_series(bug, strategy, seeds, limit, build))
+        for strategy in plan.strategies:
+            found.append(_series(bug, strategy, plan, kernels(bug)))
             show(found[-1])
     return found
 
 
-def _series(bug: Bug, strategy: Strategy, seeds: int, limit: float, build: Build) -> Series:
+def _series(bug: Bug, strategy: Strategy, plan: Plan, kernels: Kernels) -> Series:
     try:
-        kernel = build(bug, flavour_of(bug, strategy))
-        trials = [run_trial(kernel, strategy, limit, 1 + seed) for seed in range(seeds)]
+        trials = [
+            run_trial(kernels, strategy, stages(strategy, plan.limit, plan.flavours), 1 + seed)
+            for seed in range(plan.seeds)
+        ]
     except BuildInterruptedError:
         raise
     except (ZsToolsError, ZsfuzzError) as error:
-        return Series(bug, strategy, limit, error=str(error))
-    return Series(bug, strategy, limit, tuple(trials))
+        return Series(bug, strategy, plan.limit, error=f"{bug.patch}: {error}")
+    return Series(bug, strategy, plan.limit, tuple(trials))

@@ -3,31 +3,39 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from zsfuzz.errors import HarnessError
-from zsfuzz.outcome import Outcome
-from zsfuzz.runner import Trouble
-from zsfuzz.spawn import worker_environment
+from zsfuzz.bench.bugs.blame import Blame, take_blame
+from zsfuzz.bench.bugs.stagerun import Ended, run_stage
+from zsfuzz.bench.bugs.stages import Stage
 from zsfuzz.strategy import Strategy
 from zsfuzz.workerconfig import WorkerConfig, worker_config
-from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
 
-RESULT = "trial.json"
-GRACE = 120.0  # seconds beyond the limit, to start and to replay
+SEEDS_APART = 1000  # seeds of the stages of one trial differ by this
+
+
+class Kernels(Protocol):
+    """The kernels of one bug; what is not in the cache is built when it is asked for."""
+
+    def broken(self, flavour: str) -> Kernel:
+        """Give the design with the patch."""
+
+    def clean(self, flavour: str) -> Kernel:
+        """Give the design without it."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """How a trial ended; `seconds` and `operations` count from the first program on.
 
-    Without a finding they are what was spent.  `oracle` is what saw the bug first.
+    Neither building nor booting counts.  Without a finding they are what was spent.  `oracle` is
+    what saw the bug first, `flavour` the kernel on which it did.
     """
 
     found: bool
@@ -36,52 +44,48 @@ class Trial:
     title: str = ""
     outcome: str = ""
     oracle: str = ""
+    flavour: str = ""
 
 
-def run_trial(kernel: Kernel, strategy: Strategy, seconds: float, seed: int) -> Trial:
-    """Fuzz in a process of its own until the first finding, `seconds` at most."""
+def run_trial(kernels: Kernels, strategy: Strategy, plan: Iterator[Stage], seed: int) -> Trial:
+    """Go through the stages until the first finding; HarnessError if one cannot be run."""
+    seconds, operations = 0.0, 0
+    flaky: Trial | None = None
+    with _work() as work:
+        for number, stage in enumerate(plan):
+            config = _config(kernels.broken(stage.flavour), stage, work, number)
+            config = replace(config, seed=seed + SEEDS_APART * number, strategy=strategy.value)
+            ended = _blamed(run_stage(config), kernels, stage)
+            trial = Trial(
+                ended.found, seconds + ended.seconds, operations + ended.operations,
+                ended.title, ended.outcome, ended.oracle, stage.flavour,
+            )  # fmt: skip
+            if ended.found and not ended.flaky:
+                return trial
+            if ended.found and flaky is None:
+                flaky = trial
+            seconds += stage.seconds if ended.found else ended.seconds
+            operations += ended.operations
+    return flaky or Trial(False, seconds, operations)
+
+
+def _blamed(ended: Ended, kernels: Kernels, stage: Stage) -> Ended:
+    """Ask the kernel without the patch whose fault it is if the stage could not go on."""
+    if not ended.failed:
+        return ended
+    blame: Blame = take_blame(ended, kernels.clean(stage.flavour))
+    return replace(ended, found=True, title=blame.title, outcome=blame.outcome, oracle=blame.oracle)
+
+
+@contextmanager
+def _work() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="zsfuzz-trial-") as folder:
         work = Path(folder)
         (work / "inputs").mkdir()
-        config = worker_config(kernel, name="trial", role="explore", work=work, output=work)
-        config = replace(config, seconds=seconds, seed=seed, strategy=strategy.value)
-        return _run(config, work)
+        yield work
 
 
-def _run(config: WorkerConfig, work: Path) -> Trial:
-    path, log, result = work / "trial.config", work / "trial.log", work / RESULT
-    config.save(path)
-    with log.open("wb") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", "zsfuzz.bench.bugs.trialworker", str(path)],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            env=worker_environment(ensure_fast_modules()),
-            timeout=(config.seconds or 0) + GRACE,
-            check=False,
-        )
-    if done.returncode or not result.exists():
-        words = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise HarnessError(f"a trial on {config.flavour} ended with {done.returncode}:\n{words}")
-    return Trial(**json.loads(result.read_text()))
-
-
-def write_trial(trial: Trial, work: Path) -> None:
-    """Leave the result where `run_trial` looks for it."""
-    (work / RESULT).write_text(json.dumps(asdict(trial)))
-
-
-def oracle_of(trouble: Trouble) -> str:
-    """Name what saw it: a check of zsfuzz, from the cheapest to the dearest, or the kernel."""
-    if trouble.outcome is not Outcome.DIVERGENCE:
-        return "kernel"
-    divergence = trouble.divergence
-    if divergence is None:
-        return "audit"
-    first = divergence.first
-    if first is None or first.op is not None:
-        return "operation"
-    if first.subject == "end":
-        return "end"
-    return "contents" if first.name == "pattern" else "snapshot"
+def _config(kernel: Kernel, stage: Stage, work: Path, number: int) -> WorkerConfig:
+    name = f"stage-{number}"
+    config = worker_config(kernel, name=name, role="explore", work=work, output=work)
+    return replace(config, seconds=stage.seconds)

@@ -11,11 +11,10 @@ from pathlib import Path
 from zsfuzz.errors import BadPatch
 from zsfuzz.planted import planted_root
 from zsmodel.designs import DESIGNS
-from zstools.plan import FLAVOURS
 
 EITHER = "both"  # the folder of bugs that fit all designs with owners
 PLANTED, CONTROL = "Planted bug", "Control"
-SHOWS_ON = "Shows-on"  # a line of its own: the flavour that can see it, if plain cannot
+SHOWS_ON = "Shows-on"  # a line of its own: the flavour that sees it, if plain cannot
 UPSTREAM = "Upstream"  # a line of its own: the kernel's commit that mended this very bug
 TITLE = "Title"  # a line of its own, again for each title that tells what is wrong
 
@@ -29,7 +28,7 @@ class Bug:
     patch: Path
     breaks: str
     control: bool = False
-    flavour: str = "plain"
+    shows_on: str = "plain"  # for readers: the fuzzer is not told
     upstream: str = ""
     titles: tuple[str, ...] = ()  # without the operation that shows it; none: any will do
 
@@ -57,11 +56,11 @@ def catalogue(designs: Sequence[str] = ("zspage", "zpdesc", "stock")) -> list[Bu
 def read_bug(patch: Path, design: str) -> Bug:
     """Read what a patch says of itself; one from elsewhere need say nothing.
 
-    Raises BadPatch if it cannot be read, or names a flavour that there is not.
+    Raises BadPatch if it cannot be read.
     """
     try:
-        text = patch.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = patch.read_text(errors="replace")
+    except OSError as error:
         raise BadPatch(patch, f"{error}") from error
     if design not in DESIGNS:
         raise BadPatch(patch, f"no design {design!r}: there is {', '.join(DESIGNS)}")
@@ -73,7 +72,7 @@ def read_bug(patch: Path, design: str) -> Bug:
         patch,
         breaks or f"what {patch.name} changes",
         control=kind == CONTROL,
-        flavour=_flavour(patch, head),
+        shows_on=next(iter(_lines(head, SHOWS_ON)), "plain"),
         upstream=next(iter(_lines(head, UPSTREAM)), ""),
         titles=tuple(_lines(head, TITLE)),
     )
@@ -86,10 +85,3 @@ def _first_words(head: str) -> tuple[str, str]:
 
 def _lines(head: str, name: str) -> list[str]:
     return re.findall(rf"^{name}: (.+?)\s*$", head, re.MULTILINE)
-
-
-def _flavour(patch: Path, head: str) -> str:
-    flavour = next(iter(_lines(head, SHOWS_ON)), "plain")
-    if flavour not in FLAVOURS:
-        raise BadPatch(patch, f"{SHOWS_ON}: {flavour}: there is {', '.join(FLAVOURS)}")
-    return flavour

@@ -15,7 +15,7 @@ from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
 from zsfuzz.bench.bugs.measure import Plan, Series, measure
 from zsfuzz.bench.bugs.plot import write_plot
 from zsfuzz.bench.bugs.stages import ALL
-from zsfuzz.bench.bugs.table import cell, render_bugs
+from zsfuzz.bench.bugs.table import line_of, render_bugs
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.strategy import Strategy
 from zsmodel.designs import DESIGNS
@@ -71,12 +71,15 @@ def bugs_command(
         tuple(map(Strategy, strategies)) or (Strategy.FULL,),
         seeds or (1 if patches else 3), seconds, flavours or ALL,
     )  # fmt: skip
-    found = measure(bugs, plan, _Cached, _show)
+    found: list[Series] = []
+    for series in measure(bugs, plan, _Cached):
+        found.append(series)
+        click.echo(line_of(series), err=True)
+        if json_file not in (None, "-"):
+            Path(json_file).write_text(_json(found))  # so far, should somebody end it
+    if json_file == "-":
+        click.echo(_json(found), nl=False)
     Console(width=200, stderr=json_file == "-").print(render_bugs(found))
-    if json_file is not None:
-        figures = json.dumps([one.as_dict() for one in found], indent=1)
-        with click.open_file(json_file, "w") as file:
-            file.write(figures + "\n")
     if plot_file is not None:
         write_plot(found, plot_file)
     ctx.exit(_exit_code(found))
@@ -110,10 +113,8 @@ class _Cached:
         return ensure_kernel(spec, for_console(Console(stderr=True), False))
 
 
-def _show(series: Series) -> None:
-    click.echo(
-        f"{series.bug.key} {series.strategy.value}: {series.error or cell(series)}", err=True
-    )
+def _json(found: Sequence[Series]) -> str:
+    return json.dumps([series.as_dict() for series in found], indent=1) + "\n"
 
 
 def _exit_code(found: Sequence[Series]) -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -99,19 +99,11 @@ class Series:
         }
 
 
-def measure(
-    bugs: Sequence[Bug],
-    plan: Plan,
-    kernels: Callable[[Bug], Kernels],
-    show: Callable[[Series], None],
-) -> list[Series]:
+def measure(bugs: Sequence[Bug], plan: Plan, kernels: Callable[[Bug], Kernels]) -> Iterator[Series]:
     """Measure each bug with each strategy; one that cannot be built or run does not stop others."""
-    found = []
     for bug in bugs:
         for strategy in plan.strategies:
-            found.append(_series(bug, strategy, plan, kernels(bug)))
-            show(found[-1])
-    return found
+            yield _series(bug, strategy, plan, kernels(bug))
 
 
 def _series(bug: Bug, strategy: Strategy, plan: Plan, kernels: Kernels) -> Series:

@@ -32,12 +32,20 @@ def _table(found: Sequence[Series]) -> Table:
         table.add_column(strategy.value, justify="right", no_wrap=True)
     for name in ("operations", "seen by", "named"):
         table.add_column(name, justify="right", no_wrap=True)
-    for _, group in groupby(found, key=lambda series: series.bug.key):
+    for _, group in groupby(found, key=lambda series: series.bug):
         row = list(group)
         bug, first = row[0].bug, row[0]
         name = f"{bug.name} (control)" if bug.control else bug.name
         table.add_row(name, bug.design, *map(cell, row), *_facts(first))
     return table
+
+
+def line_of(series: Series) -> str:
+    """Say in one line how it went."""
+    titles = Counter(trial.title for trial in series.trials if trial.found)
+    told = f", {', '.join(title for title, _ in titles.most_common())}" if titles else ""
+    went = series.error or f"{cell(series)}{told}"
+    return f"{series.bug.key} {series.strategy.value}: {went}"
 
 
 def cell(series: Series) -> str:

@@ -50,7 +50,6 @@ def test_every_planted_bug_says_what_it_is() -> None:
     for bug in catalogue():
         assert not bug.breaks.startswith("what "), bug.patch
         assert bug.shows_on in FLAVOURS, bug.patch
-        assert bug.control or bug.titles, f"{bug.patch}: no Title: that tells what is wrong"
 
 
 def test_there_are_enough_bugs_and_controls() -> None:
@@ -210,6 +209,8 @@ def test_controls_are_counted_apart() -> None:
 def test_the_plot_rises_by_one_bug_at_a_time(tmp_path: Path) -> None:
     found = [series(hit(4.0)), series(hit(1.0)), series(MISS), series(MISS, bug=CONTROL)]
     assert survival(found, FULL) == [(1.0, pytest.approx(1 / 3)), (4.0, pytest.approx(2 / 3))]
+    with pytest.raises(HarnessError, match=r"ends with \.svg"):
+        write_plot(found, tmp_path / "plot.txt")
     pytest.importorskip("matplotlib")
     write_plot(found, tmp_path / "plot.svg")
     assert "seconds of fuzzing" in (tmp_path / "plot.svg").read_text()
@@ -248,6 +249,13 @@ def test_a_patch_that_cannot_be_built_does_not_stop_the_others(bench) -> None:
     assert code == EXIT_HARNESS_ERROR
     assert [one["found"] for one in found] == [False, True]
     assert "broken.patch does not apply" in str(found[0]["error"])
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured() -> None:
+    for option in ("--json", "--plot"):
+        done = CliRunner().invoke(main, ["bench", "bugs", option, "/not/there.svg"])
+        assert done.exit_code == EXIT_HARNESS_ERROR
+        assert "no such folder" in done.output
 
 
 def test_exit_codes_say_whether_all_is_as_it_should_be(bench) -> None:

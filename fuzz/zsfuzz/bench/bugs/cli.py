@@ -13,7 +13,7 @@ from rich.console import Console
 
 from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
 from zsfuzz.bench.bugs.measure import Plan, Series, measure
-from zsfuzz.bench.bugs.plot import write_plot
+from zsfuzz.bench.bugs.plot import check_plot, write_plot
 from zsfuzz.bench.bugs.stages import ALL
 from zsfuzz.bench.bugs.table import line_of, render_bugs
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
@@ -66,6 +66,7 @@ def bugs_command(
     each bug was found at the median and no control reported, 1 otherwise, 2 something could not be
     measured.
     """
+    _check_outputs(json_file, plot_file)
     bugs = _choose(designs, names, patches)
     plan = Plan(
         tuple(map(Strategy, strategies)) or (Strategy.FULL,),
@@ -83,6 +84,15 @@ def bugs_command(
     if plot_file is not None:
         write_plot(found, plot_file)
     ctx.exit(_exit_code(found))
+
+
+def _check_outputs(json_file: str | None, plot_file: Path | None) -> None:
+    """Refuse at once what would fail after hours."""
+    for path in (json_file if json_file != "-" else None, plot_file):
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise click.BadParameter(f"{path}: no such folder: make it first")
+    if plot_file is not None:
+        check_plot(plot_file)
 
 
 def _choose(designs: Sequence[str], names: Sequence[str], patches: Sequence[Path]) -> list[Bug]:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from zsfuzz.bench.bugs.measure import Series
 from zsfuzz.errors import HarnessError
 from zsfuzz.strategy import Strategy
 
+FORMS = (".svg", ".png", ".pdf")
 EARLIEST = 0.01  # seconds, where the axis begins
 
 
@@ -20,12 +22,19 @@ def survival(found: Sequence[Series], strategy: Strategy) -> list[tuple[float, f
     return [(seconds, (count + 1) / len(bugs)) for count, seconds in enumerate(times)]
 
 
+def check_plot(path: Path) -> None:
+    """Raise HarnessError if there is nothing to draw with, or no such form."""
+    if path.suffix not in FORMS:
+        raise HarnessError(f"cannot draw {path}: give a name that ends with {' or '.join(FORMS)}")
+    if find_spec("matplotlib") is None:
+        raise HarnessError(f"no matplotlib: `pip install zsfuzz[plots]` to draw {path}")
+
+
 def write_plot(found: Sequence[Series], path: Path) -> None:
     """Write SVG, PNG or PDF, whichever the name ends with; HarnessError if it cannot."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load, and seldom wanted
-    except ImportError as error:
-        raise HarnessError(f"{error}: install zsfuzz[plots] to draw {path}") from error
+    check_plot(path)
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load, and seldom wanted
+
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     limit = max((series.limit for series in found), default=60.0)

@@ -16,7 +16,7 @@ from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import HarnessError
 from zsfuzz.explorer import Explorer
 from zsfuzz.outcome import Outcome
-from zsfuzz.runner import Trouble
+from zsfuzz.runner import Runner, Trouble
 from zsfuzz.workerconfig import WorkerConfig
 
 REPLAYS = 3  # of which one must show it again
@@ -29,6 +29,8 @@ class TrialExplorer(Explorer):
         super().__init__(config)
         self.flaky: Ended | None = None
         self.begun = False
+        self.noticed: float | None = None  # when an audit failed; what follows is to find out why
+        self.runner.audit = self._audit  # type: ignore[method-assign]
 
     def one_input(self, data: bytes) -> None:
         """Run what libFuzzer proposes; time counts from the first of them."""
@@ -47,8 +49,15 @@ class TrialExplorer(Explorer):
         reason = f"{type(error).__name__}: {error}"
         self._end(replace(self._now(), failed=reason, wire=wire.hex()))
 
+    def _audit(self) -> Trouble | None:
+        trouble = Runner.audit(self.runner)
+        if trouble is not None and self.noticed is None:
+            self.noticed = time.monotonic()
+        return trouble
+
     def _now(self) -> Ended:
-        return Ended(False, time.monotonic() - self.started, self.stats["operations"])
+        seconds = (self.noticed or time.monotonic()) - self.started
+        return Ended(False, seconds, self.stats["operations"])
 
     def _handle(self, trouble: Trouble) -> None:
         self.auditor.forget()
@@ -60,6 +69,7 @@ class TrialExplorer(Explorer):
             self._end(replace(self._ended(again), seconds=seen.seconds))
         if self.flaky is None and trouble.outcome is not Outcome.GUEST_HANG:
             self.flaky = replace(seen, flaky=True)
+        self.noticed = None
 
     def _ended(self, trouble: Trouble) -> Ended:
         return replace(

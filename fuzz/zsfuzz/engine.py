@@ -99,8 +99,9 @@ class Engine:
             f"-artifact_prefix={options.inputs.parent}/",
             str(options.inputs),
         ]
-        custom = {"custom_mutator": mutate} if mutate else {}
-        atheris.Setup(arguments, one_input, enable_python_coverage=False, **custom)
+        # Once its library is open, libFuzzer calls a custom mutator whether there is one or not.
+        custom = mutate or (lambda data, max_size, _: atheris.Mutate(data, max_size))
+        atheris.Setup(arguments, one_input, enable_python_coverage=False, custom_mutator=custom)
         atheris.Fuzz()
 
 

@@ -21,6 +21,7 @@ from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.bugs.cli import bugs_command
+from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.textfile import to_text
@@ -33,6 +34,7 @@ from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
@@ -94,6 +96,7 @@ main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(check_reproducers)
 
 
 def build_kernels(
@@ -382,6 +385,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
+bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
 
 

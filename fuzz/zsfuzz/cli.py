@@ -19,6 +19,7 @@ from rich.text import Text
 from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
+from zsfuzz.bench.bugs.cli import bugs_command
 from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
@@ -323,6 +324,9 @@ def matrix(
 @main.group()
 def bench() -> None:
     """Measure how good and how fast it is."""
+
+
+bench.add_command(bugs_command)
 
 
 @bench.command()

@@ -14,6 +14,7 @@ from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
+from zsfuzz.strategy import Strategy
 from zstools.kernel import Kernel
 
 
@@ -39,6 +40,7 @@ class WorkerConfig:
     seconds: float | None = None
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
+    strategy: str = Strategy.FULL.value
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0

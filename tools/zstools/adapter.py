@@ -7,6 +7,7 @@ in which order, is decided here from the roles of parameters, or said in an adap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -45,27 +46,26 @@ class Calls:
     """How each function is called, as C expressions in the words of the module's functions."""
 
     expressions: dict[str, str]
-    statistics: dict[str, str]  # of struct members of a parameter block, by C name
 
     def uses(self, role: str, word: str) -> bool:
         """Tell whether the call passes on a word such as objcg."""
         return word in _words(self.expressions[role])
 
 
-Enumerators = Callable[[str], dict[str, int]]  # of an enumeration type, by its name
+@dataclass(frozen=True)
+class Kinds:
+    """How to look types up, and the macros of zsmalloc's header: a flag may be among them."""
+
+    enumerators: Callable[[str], dict[str, int]]  # of an enumeration, by its name
+    members: Callable[[str], list[tuple[str, str]]]  # of a structure: (name, type)
+    macros: tuple[str, ...] = ()
 
 
 def decide_calls(
-    functions: dict[str, Prototype],
-    given: AdapterFile,
-    enumerators: Enumerators,
-    macros: tuple[str, ...],
+    functions: dict[str, Prototype], given: AdapterFile, kinds: Kinds
 ) -> Calls:
-    """Decide how to call each function; raise LayoutError that lists what cannot be told.
-
-    @macros are the macros of zsmalloc's header, among which a flag for owners may be.
-    """
-    chooser = _Chooser(functions, enumerators, macros)
+    """Decide how to call each function; raise LayoutError that lists what cannot be told."""
+    chooser = _Chooser(functions, kinds)
     expressions, problems = {}, []
     for role in _WRAPPERS:
         if role in given.calls:
@@ -77,7 +77,7 @@ def decide_calls(
             problems.append(str(error))
     if problems:
         raise LayoutError("\n".join((*problems, *_shown(functions))))
-    return Calls(expressions, {})
+    return Calls(expressions)
 
 
 def render_adapter(calls: Calls, given: AdapterFile = EMPTY) -> list[str]:
@@ -85,25 +85,15 @@ def render_adapter(calls: Calls, given: AdapterFile = EMPTY) -> list[str]:
     lines = [f"#include <{name}>" for name in ("linux/memcontrol.h", *given.include)]
     for role, (returns, parameters) in _WRAPPERS.items():
         result = "" if returns == "void " else "return "
-        body = calls.expressions[role]
         lines += ["", f"static inline {returns}zsl_{role}({parameters})", "{"]
-        lines += [f"\t{line}" for line in _statements(body, result)] + ["}"]
+        lines += [f"\t{result}{calls.expressions[role]};", "}"]
     return ["", "/* Generated from the prototypes of this kernel. */", *lines]
 
 
-def _statements(body: str, result: str) -> list[str]:
-    """Split `a; b` into statements, of which the last one gives the result."""
-    *first, last = [part.strip() for part in body.split(";") if part.strip()]
-    return [*(f"{part};" for part in first), f"{result}{last};"]
-
-
 class _Chooser:
-    def __init__(
-        self, functions: dict[str, Prototype], enumerators: Enumerators, macros: tuple[str, ...]
-    ) -> None:
+    def __init__(self, functions: dict[str, Prototype], kinds: Kinds) -> None:
         self._functions = functions
-        self._enumerators = enumerators
-        self._macros = macros
+        self._kinds = kinds
 
     def call(self, role: str) -> str:
         function = self._functions.get(role)
@@ -122,12 +112,10 @@ class _Chooser:
         return "objcg" if role == WRITE else "aware"
 
     def _with_setter(self, call: str, setter: Prototype) -> str:
-        aware = ", aware" if len(setter.parameters) > 1 else ""
-        do = f"{setter.name}(pool{aware})"
-        return (
-            f"struct zs_pool *pool = {call}; if (pool && (aware || {len(setter.parameters) - 1})) "
-            f"{do}; pool"
-        )
+        takes_flag = len(setter.parameters) > 1
+        when = "pool" if takes_flag else "pool && aware"
+        do = f"{setter.name}(pool, aware)" if takes_flag else f"{setter.name}(pool)"
+        return f"({{ struct zs_pool *pool = {call}; if ({when}) {do}; pool; }})"
 
     def _one(self, role: str, function: Prototype) -> str:
         words = _words_of(role)
@@ -144,20 +132,37 @@ class _Chooser:
     def _special(self, function: Prototype, index: int) -> str:
         parameter = function.parameters[index]
         if parameter.role == STAT:
-            return self._statistic(parameter.type, parameter.name, function, index)
+            before = [p.role for p in function.parameters[:index]].count(STAT)
+            return self._statistic(parameter.type, parameter.name, before == 0)
         if parameter.role == FLAGS:
             flag = self._flag(parameter.type)
             return f"(aware ? {flag} : 0)" if flag else ""
+        if parameter.role == PARAMS:
+            return self._block(parameter.type.removesuffix(" *"))
         return ""
 
-    def _statistic(self, kind: str, name: str, function: Prototype, index: int) -> str:
+    def _block(self, kind: str) -> str:
+        """Fill in a structure that says what is to be counted; pools keep a pointer to it."""
+        values, before = [], 0
+        for name, member in self._kinds.members(kind.removeprefix("struct ")):
+            if member.startswith("enum "):
+                value = self._statistic(member, name, before == 0)
+                before += 1
+            else:
+                value = "true" if member == "bool" else ""
+            if not value:
+                return ""
+            values.append(f".{name} = {value}")
+        block = f"static {kind} block = {{ {', '.join(values)} }}"
+        return f"({{ {block}; aware ? &block : NULL; }})" if values else ""
+
+    def _statistic(self, kind: str, name: str, first: bool) -> str:
         """Choose the statistic that a parameter is for: bytes first, then stored pages."""
-        values = [n for n in self._enumerators(kind.removeprefix("enum ")) if "ZSWAP" in n]
-        first = [p.role for p in function.parameters[:index]].count(STAT) == 0
-        return choose_statistic(values, name, first)
+        known = self._kinds.enumerators(kind.removeprefix("enum "))
+        return choose_statistic([n for n in known if "ZSWAP" in n], name, first)
 
     def _flag(self, kind: str) -> str:
-        known = [*self._enumerators(kind.removeprefix("enum ")), *self._macros]
+        known = [*self._kinds.enumerators(kind.removeprefix("enum ")), *self._kinds.macros]
         marks = ("MEMCG", "OBJCG", "OWNER", "ACCOUNT")
         return next((n for n in known if n.startswith("ZS") and any(m in n for m in marks)), "")
 
@@ -182,8 +187,6 @@ def _words_of(role: str) -> dict[str, str]:
 
 
 def _words(text: str) -> set[str]:
-    import re
-
     return set(re.findall(r"[A-Za-z_]\w*", text))
 
 
@@ -197,5 +200,3 @@ def _shown(functions: dict[str, Prototype]) -> Iterator[str]:
     for function in functions.values():
         yield f"  {function}"
 
-
-__all__ = ["PARAMS", "Calls", "choose_statistic", "decide_calls", "render_adapter"]

@@ -224,6 +224,12 @@ class Unit:
                     found[name_of(child)] = number(child, "DW_AT_const_value")
         return found
 
+    def enumeration(self, name: str) -> dict[str, int]:
+        """Return the enumerators of one enumeration; none if it is not there."""
+        die = self._dies.get(("DW_TAG_enumeration_type", name))
+        children = die.iter_children() if die is not None and name else ()
+        return {name_of(child): number(child, "DW_AT_const_value") for child in children}
+
     def functions(self) -> Iterator[Die]:
         """Yield the functions that are defined here and that other files can call."""
         for (tag, _name), die in self._dies.items():

@@ -21,13 +21,13 @@ _WRAPPERS = {
     CREATE_POOL: ("struct zs_pool *", "const char *name, bool aware"),
     MALLOC: (
         "unsigned long ",
-        "struct zs_pool *pool, size_t size, gfp_t gfp, int nid, struct obj_cgroup *objcg, "
-        "bool aware",
+        """struct zs_pool *pool, size_t size, gfp_t gfp, int nid, struct obj_cgroup *objcg,
+	bool aware""",
     ),
     WRITE: (
         "void ",
-        "struct zs_pool *pool, unsigned long handle, void *mem, size_t size, "
-        "struct obj_cgroup *objcg",
+        """struct zs_pool *pool, unsigned long handle, void *mem, size_t size,
+	struct obj_cgroup *objcg""",
     ),
     FREE: (
         "void ",
@@ -37,7 +37,7 @@ _WRAPPERS = {
 _EXTRA = {CREATE_POOL: {"gfp": "GFP_KERNEL", "nid": "NUMA_NO_NODE", "size": "0"}}
 _HINT = (
     "say how to call it in a file, and give that with --adapter (docs/OWN-KERNEL.md): "
-    "{role} = \"{name}(...)\", with any of {words}"
+    '{role} = "{name}(...)", with any of {words}'
 )
 
 
@@ -61,9 +61,7 @@ class Kinds:
     macros: tuple[str, ...] = ()
 
 
-def decide_calls(
-    functions: dict[str, Prototype], given: AdapterFile, kinds: Kinds
-) -> Calls:
+def decide_calls(functions: dict[str, Prototype], given: AdapterFile, kinds: Kinds) -> Calls:
     """Decide how to call each function; raise LayoutError that lists what cannot be told."""
     chooser = _Chooser(functions, kinds)
     expressions, problems = {}, []
@@ -199,4 +197,3 @@ def _shown(functions: dict[str, Prototype]) -> Iterator[str]:
     yield "found in mm/zsmalloc.c:"
     for function in functions.values():
         yield f"  {function}"
-

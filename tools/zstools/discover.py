@@ -44,10 +44,8 @@ def discover(
     kinds = Kinds(unit.enumeration, lambda name: _members(unit, name), macros)
     calls = decide_calls(functions, given, kinds)
     owner_at = _owner_at(calls)
-    if given.owners is not None:
-        place = follow_path(unit, given.owners)
-    else:
-        place = find_place(unit, memcg_data)
+    path = given.owners
+    place = follow_path(unit, path) if path is not None else find_place(unit, memcg_data)
     design = given.design or (place.struct if place is not None else "stock")
     if memcg_data is not None:
         _check(design, place is not None, owner_at, functions)
@@ -82,7 +80,7 @@ def _aware_at(calls: Calls, functions: dict[str, Prototype]) -> str:
 def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Prototype]) -> None:
     shown = "\n".join(f"  {function}" for function in functions.values())
     if design != "stock" and not has_place:
-        raise LayoutError(f"design {design}: say where the owners are, as owners = \"...\"")
+        raise LayoutError(f'design {design}: say where the owners are, as owners = "..."')
     if design == "stock" and owner_at != "none":
         raise LayoutError(
             "objects have owners, but no array of struct obj_cgroup pointers was found in struct "

@@ -35,6 +35,11 @@ class Scan:
     files: dict[str, tuple[int, int, str]]
     commit: str  # "" if it is no git checkout
 
+    def has_same(self, name: str, other: Path) -> bool:
+        """Tell whether another file is what the tree has under this name, or neither is there."""
+        mine = self.files.get(name)
+        return (mine[2] if mine else None) == (_hash_of(other) if other.is_file() else None)
+
     @property
     def digest(self) -> str:
         """A hash of all contents: the same for trees that are the same."""

@@ -35,6 +35,8 @@ from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.text import format_program
+from zsfuzz.verify.cli import bisect as bisect_command
+from zsfuzz.verify.cli import verify as verify_command
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -80,6 +82,8 @@ main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(verify_command)
+main.add_command(bisect_command)
 
 
 def build_kernels(

@@ -20,6 +20,10 @@ design_option = click.option(
     "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
     help="Where object owners are kept; stock: unpatched.",
 )  # fmt: skip
+_design_of_finding = click.option(
+    "--design", type=click.Choice(tuple(DESIGNS)), show_default="the finding's",
+    help="Where object owners are kept; stock: unpatched.",
+)  # fmt: skip
 linux_option = click.option(
     "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Kernel tree to copy, instead of Debian's source.",
@@ -31,24 +35,26 @@ patch_option = click.option(
 )  # fmt: skip
 
 
-def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel_options(flavour: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --design, --flavour (`flavour` by default), --variant, --linux and --patch.
 
-    The command gets them as one KernelSpec, named `spec`.
+    The command gets them as one KernelSpec, named `spec`.  With a `flavour` of None, for commands
+    that take both from a finding, design and flavour are "" unless given.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def with_spec(
             *,
-            design: str,
-            flavour: str,
+            design: str | None,
+            flavour: str | None,
             variants: tuple[str, ...],
             linux: Path | None,
             patches: tuple[Path, ...],
             **others: Any,
         ) -> Any:
-            return command(spec=KernelSpec(design, flavour, linux, patches, variants), **others)
+            spec = KernelSpec(design or "", flavour or "", linux, patches, variants)
+            return command(spec=spec, **others)
 
         for option in reversed(_options(flavour)):
             with_spec = option(with_spec)
@@ -57,10 +63,11 @@ def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
-def _options(flavour: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+def _options(flavour: str | None) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    usual: dict[str, Any] = {"default": flavour, "show_default": flavour or "the finding's"}
     return [
-        design_option,
-        click.option("--flavour", type=click.Choice(FLAVOURS), default=flavour, show_default=True),
+        design_option if flavour else _design_of_finding,
+        click.option("--flavour", type=click.Choice(FLAVOURS), **usual),
         variant_option,
         linux_option,
         patch_option,

@@ -25,10 +25,18 @@ from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.store import locked_output
-from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take_kernel
+from zsfuzz.kerneloptions import (
+    design_option,
+    linux_option,
+    patch_option,
+    profile_option,
+    take_kernel,
+)
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.probe.cli import probe_command
+from zsfuzz.probe.kernel import ask
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
@@ -76,6 +84,7 @@ def main() -> None:
 
 
 main.add_command(kernel_group)
+kernel_group.add_command(probe_command)
 main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
@@ -92,10 +101,14 @@ def build_kernels(
     linux: Path | None,
     patches: tuple[Path, ...],
     variants: tuple[str, ...] = (),
+    profile: str | None = None,
 ) -> list[Kernel]:
-    """Take the kernels from the cache, or build them with a progress bar."""
-    specs = [KernelSpec(design, flavour, linux, patches, variants) for flavour in flavours]
-    return [take_kernel(spec) for spec in specs]
+    """Take the kernels from the cache, or build them with a progress bar; probe the first."""
+    kernels: list[Kernel] = []
+    for flavour in flavours:
+        kernels.append(take_kernel(KernelSpec(design, flavour, linux, patches, variants, profile)))
+        profile = kernels[0].spec.profile
+    return kernels
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -113,6 +126,7 @@ def build_kernels(
 @variant_option
 @linux_option
 @patch_option
+@profile_option
 @click.option(
     "--time",
     "seconds",
@@ -148,6 +162,7 @@ def run(
     variants: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
+    profile: str | None,
     seconds: float | None,
     operations: int | None,
     seed: int,
@@ -162,13 +177,18 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        result = _run_one(build_kernels(design, flavours, linux, patches, variants), options)
+        kernels = build_kernels(design, flavours, linux, patches, variants, profile)
+        if profile is not None:
+            _refuse_other_profile(ctx, kernels[0])
+        result = _run_one(kernels, options)
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
     else:
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
-        built = [build_kernels(name, flavours, linux, patches, variants) for name in DESIGNS]
+        built = [
+            build_kernels(name, flavours, linux, patches, variants, profile) for name in DESIGNS
+        ]
         results = _run_all(built, options)
         Console().print(render_comparison(results))
         facts = {"designs": {result.design: result.as_dict() for result in results}}
@@ -176,6 +196,15 @@ def run(
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _refuse_other_profile(ctx: click.Context, kernel: Kernel) -> None:
+    """End with a line for each difference if a kernel is not as the given profile says."""
+    differences = ask(kernel)[1]
+    for line in differences:
+        click.echo(f"not as --profile says: this kernel {line}")
+    if differences:
+        ctx.exit(EXIT_FINDINGS)
 
 
 def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ from typing import Any
 import click
 from rich.console import Console
 
+from zsfuzz.corpusfile import load
+from zsfuzz.errors import BadCorpusFile, ZsfuzzError
+from zsfuzz.findings.store import PROGRAM
+from zsfuzz.probe.kernel import probed
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import parse_profile
 from zstools.cli import variant_option
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import for_console
@@ -35,8 +41,27 @@ patch_option = click.option(
 )  # fmt: skip
 
 
+class _ProfileType(click.ParamType):  # type: ignore[type-arg]
+    """Options of the model, checked; what follows "-" in their names is as in zsmodel.profile."""
+
+    name = "profile"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(parse_profile(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+profile_option = click.option(
+    "--profile", type=_ProfileType(), metavar="OPTION=VALUE,...",
+    help="In what the kernel differs lawfully from our series, such as charge-unit=payload; or "
+    "default.  [default: what a probe says of other trees and patches]",
+)  # fmt: skip
+
+
 def kernel_options(flavour: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --design, --flavour (`flavour` by default), --variant, --linux and --patch.
+    """Add --design, --flavour (`flavour` by default), --variant, --linux, --patch and --profile.
 
     The command gets them as one KernelSpec, named `spec`.  With a `flavour` of None, for commands
     that take both from a finding, design and flavour are "" unless given.
@@ -51,9 +76,10 @@ def kernel_options(flavour: str | None) -> Callable[[Callable[..., Any]], Callab
             variants: tuple[str, ...],
             linux: Path | None,
             patches: tuple[Path, ...],
+            profile: str | None,
             **others: Any,
         ) -> Any:
-            spec = KernelSpec(design or "", flavour or "", linux, patches, variants)
+            spec = KernelSpec(design or "", flavour or "", linux, patches, variants, profile)
             return command(spec=spec, **others)
 
         for option in reversed(_options(flavour)):
@@ -71,9 +97,37 @@ def _options(flavour: str | None) -> list[Callable[[Callable[..., Any]], Callabl
         variant_option,
         linux_option,
         patch_option,
+        profile_option,
     ]
 
 
+def as_saved(spec: KernelSpec, *paths: Path) -> KernelSpec:
+    """Take the profile that was saved with programs, or folders of findings, if none was given.
+
+    Raises ZsfuzzError if they have several.  Programs that are in no finding have none.
+    """
+    if spec.profile is not None:
+        return spec
+    files = {file for path in paths for file in _programs_of_findings(path)}
+    saved = {profile for file in files if (profile := _profile_of(file)) is not None}
+    if len(saved) > 1:
+        named = "; ".join(sorted(profile or "default" for profile in saved))
+        raise ZsfuzzError(f"programs of several profiles ({named}): give one with --profile")
+    return replace(spec, profile=saved.pop()) if any(saved) else spec
+
+
+def _profile_of(file: Path) -> str | None:
+    """Read a saved profile; None for a file that cannot be read, which others will say."""
+    try:
+        return str(load(file).extra.get("profile", ""))
+    except BadCorpusFile:
+        return None
+
+
+def _programs_of_findings(path: Path) -> list[Path]:
+    return list(path.rglob(PROGRAM)) if path.is_dir() else [path]
+
+
 def take_kernel(spec: KernelSpec) -> Kernel:
-    """Take the kernel from the cache, or build it with a progress bar."""
-    return ensure_kernel(spec, for_console(Console(stderr=True), False))
+    """Take the kernel from the cache, or build it with a progress bar; probe it if need be."""
+    return probed(ensure_kernel(spec, for_console(Console(stderr=True), False)))

@@ -12,4 +12,6 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
     manifest = dict(kernel.manifest)
     config = manifest["inputs"]["config"]
     protocol = read_abi(kernel.wire).constant("VERSION")
-    return {**manifest, "guest": "UML", "config": config, "protocol": protocol}
+    profile = kernel.spec.profile or ""
+    told = {"guest": "UML", "config": config, "protocol": protocol, "profile": profile}
+    return {**manifest, **told}

@@ -34,6 +34,7 @@ class KernelSpec:
     linux: Path | None = None
     extra_patches: tuple[Path, ...] = ()
     variants: tuple[str, ...] = ()
+    profile: str | None = None  # how it is modelled, not built (zsmodel.profile); None: not given
 
     @property
     def configuration(self) -> str:

@@ -17,6 +17,7 @@ from zsfuzz.repro.tables import expected_of
 from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import parse_profile
 from zstools.paths import project_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -52,7 +53,8 @@ def render(entry: Entry, form: str, design: str | None = None) -> str:
         return note + format_program(entry.program)
     chosen = design or entry.design or "zspage"
     write = to_c if form == "c" else to_python
-    return write(expected_of(entry, Kernel(chosen)), protocol_version(), DESIGNS[chosen].number)
+    kernel = Kernel(chosen, profile=parse_profile(str(entry.extra.get("profile", ""))))
+    return write(expected_of(entry, kernel), protocol_version(), DESIGNS[chosen].number)
 
 
 def protocol_version() -> int:

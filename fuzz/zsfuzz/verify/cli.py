@@ -16,7 +16,7 @@ from zsfuzz.boot import boot
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.store import locked_output
-from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
 from zsfuzz.report.plaintext import render
@@ -105,7 +105,8 @@ def spec_for(spec: KernelSpec, saved: SavedFinding) -> KernelSpec:
     if not design:
         raise ZsfuzzError(f"{saved.program_file} does not say its design: give --design")
     flavour = spec.flavour or saved.flavour or "plain"
-    return replace(spec, design=design, flavour=flavour, variants=spec.variants or saved.variants)
+    filled = replace(spec, design=design, flavour=flavour, variants=spec.variants or saved.variants)
+    return as_saved(filled, saved.program_file)
 
 
 def _try(

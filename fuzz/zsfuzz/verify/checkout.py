@@ -58,7 +58,8 @@ class Checkout:
         shallow = Path(self._ask("rev-parse", "--path-format=absolute", "--git-path", "shallow"))
         if shallow.is_file():
             shutil.copy(shallow, self.tree / ".git" / "shallow")
-        self._git("bisect", "reset", "HEAD")
+        if (self.tree / ".git" / "BISECT_START").exists():
+            self._git("bisect", "reset", "HEAD")  # somebody interrupted the last one
 
     def resolve(self, revision: str) -> str:
         """Find the commit that a name means in the repository; SourceError if none."""

@@ -26,6 +26,8 @@ from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.store import locked_output
 from zsfuzz.kerneloptions import (
+    adapter_option,
+    config_option,
     design_option,
     linux_option,
     patch_option,
@@ -49,7 +51,7 @@ from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
 from zstools.errors import ZsToolsError
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec
+from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, usual_design
 from zstools.progress import for_console
 
 ALL = "all"
@@ -96,17 +98,21 @@ main.add_command(bisect_command)
 
 
 def build_kernels(
-    design: str,
+    design: str | None,
     flavours: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
     variants: tuple[str, ...] = (),
+    config: tuple[Path, ...] = (),
+    adapter: Path | None = None,
     profile: str | None = None,
 ) -> list[Kernel]:
     """Take the kernels from the cache, or build them with a progress bar; probe the first."""
+    chosen = usual_design(design, linux)
     kernels: list[Kernel] = []
     for flavour in flavours:
-        kernels.append(take_kernel(KernelSpec(design, flavour, linux, patches, variants, profile)))
+        spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter, profile)
+        kernels.append(take_kernel(spec))
         profile = kernels[0].spec.profile
     return kernels
 
@@ -116,8 +122,9 @@ def build_kernels(
 
 @main.command()
 @click.option(
-    "--design", type=click.Choice((*DESIGNS, ALL)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched; all: each in turn.",
+    "--design", type=click.Choice((*DESIGNS, AUTO, ALL)),
+    help="Where object owners are kept; stock: unpatched; auto: as it is in the tree; "
+    "all: each in turn.  [default: zspage; auto with --linux]",
 )  # fmt: skip
 @click.option(
     "--flavour", type=click.Choice((*FLAVOURS, "both")), default="both", show_default=True,
@@ -126,6 +133,8 @@ def build_kernels(
 @variant_option
 @linux_option
 @patch_option
+@config_option
+@adapter_option
 @profile_option
 @click.option(
     "--time",
@@ -157,11 +166,13 @@ def build_kernels(
 @click.pass_context
 def run(
     ctx: click.Context,
-    design: str,
+    design: str | None,
     flavour: str,
     variants: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
+    config: tuple[Path, ...],
+    adapter: Path | None,
     profile: str | None,
     seconds: float | None,
     operations: int | None,
@@ -177,7 +188,9 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        kernels = build_kernels(design, flavours, linux, patches, variants, profile)
+        kernels = build_kernels(
+            design, flavours, linux, patches, variants, config, adapter, profile
+        )
         if profile is not None:
             _refuse_other_profile(ctx, kernels[0])
         result = _run_one(kernels, options)
@@ -187,7 +200,8 @@ def run(
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
         built = [
-            build_kernels(name, flavours, linux, patches, variants, profile) for name in DESIGNS
+            build_kernels(name, flavours, linux, patches, variants, config, adapter, profile)
+            for name in DESIGNS
         ]
         results = _run_all(built, options)
         Console().print(render_comparison(results))
@@ -268,11 +282,21 @@ def _shower(console: Console, live: Live) -> Callable[[str], None]:
 @design_option
 @variant_option
 @linux_option
+@config_option
+@adapter_option
 @click.pass_context
-def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Path | None) -> None:
+def doctor(
+    ctx: click.Context,
+    design: str | None,
+    variants: tuple[str, ...],
+    linux: Path | None,
+    config: tuple[Path, ...],
+    adapter: Path | None,
+) -> None:
     """Check that everything works: coverage, KASAN, and that a planted fault diverges."""
     console, sick = Console(), False
-    for kernel in build_kernels(design, ("plain", "kasan"), linux, (), variants):
+    flavours = ("plain", "kasan")
+    for kernel in build_kernels(design, flavours, linux, (), variants, config, adapter):
         for check in examine(kernel, THOROUGH):
             sick |= not check.passed
             verdict = "ok" if check.passed else "FAILED"
@@ -362,7 +386,7 @@ def bench() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def speed(
-    design: str,
+    design: str | None,
     flavours: tuple[str, ...],
     linux: Path | None,
     seconds: float,
@@ -375,7 +399,9 @@ def speed(
     if as_json:
         click.echo(json.dumps(figures, indent=1))
         return
-    click.echo(f"64-operation programs a second, kernel {figures['kernel']}, design {design}")
+    click.echo(
+        f"64-operation programs a second, kernel {figures['kernel']}, design {figures['design']}"
+    )
     for flavour, found in figures["flavours"].items():
         click.echo(
             f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "

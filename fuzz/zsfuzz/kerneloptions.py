@@ -18,21 +18,17 @@ from zsfuzz.findings.store import PROGRAM
 from zsfuzz.probe.kernel import probed
 from zsmodel.designs import DESIGNS
 from zsmodel.profile import parse_profile
-from zstools.cli import variant_option
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
+from zstools.cli import adapter_option, config_option, linux_option, variant_option
+from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, ensure_kernel, usual_design
 from zstools.progress import for_console
 
+_DESIGNS = click.Choice((*DESIGNS, AUTO))
+_WHERE = "Where object owners are kept; stock: unpatched; auto: as it is in the tree.  "
 design_option = click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
+    "--design", type=_DESIGNS, help=f"{_WHERE}[default: zspage; auto with --linux]"
+)
 _design_of_finding = click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), show_default="the finding's",
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
-linux_option = click.option(
-    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Kernel tree to copy, instead of Debian's source.",
+    "--design", type=_DESIGNS, help=f"{_WHERE}[default: the finding's; auto with --linux]"
 )  # fmt: skip
 patch_option = click.option(
     "--patch", "patches", multiple=True,
@@ -61,26 +57,22 @@ profile_option = click.option(
 
 
 def kernel_options(flavour: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --design, --flavour (`flavour` by default), --variant, --linux, --patch and --profile.
+    """Add the options that name a kernel, from --design to --profile; --flavour is `flavour`.
 
     The command gets them as one KernelSpec, named `spec`.  With a `flavour` of None, for commands
     that take both from a finding, design and flavour are "" unless given.
     """
+    usual = flavour is not None
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def with_spec(
-            *,
-            design: str | None,
-            flavour: str | None,
-            variants: tuple[str, ...],
-            linux: Path | None,
-            patches: tuple[Path, ...],
-            profile: str | None,
-            **others: Any,
+            *, design: str | None, flavour: str | None, linux: Path | None, **given: Any
         ) -> Any:
-            spec = KernelSpec(design or "", flavour or "", linux, patches, variants, profile)
-            return command(spec=spec, **others)
+            chosen = usual_design(design, linux) if usual else design or ""
+            more = {name: given.pop(name) for name in ("variants", "config", "adapter", "profile")}
+            spec = KernelSpec(chosen, flavour or "", linux, given.pop("patches"), **more)
+            return command(spec=spec, **given)
 
         for option in reversed(_options(flavour)):
             with_spec = option(with_spec)
@@ -97,6 +89,8 @@ def _options(flavour: str | None) -> list[Callable[[Callable[..., Any]], Callabl
         variant_option,
         linux_option,
         patch_option,
+        config_option,
+        adapter_option,
         profile_option,
     ]
 
@@ -126,6 +120,12 @@ def _profile_of(file: Path) -> str | None:
 
 def _programs_of_findings(path: Path) -> list[Path]:
     return list(path.rglob(PROGRAM)) if path.is_dir() else [path]
+
+
+__all__ = [
+    "adapter_option", "as_saved", "config_option", "design_option", "kernel_options",
+    "linux_option", "patch_option", "profile_option", "take_kernel",
+]  # fmt: skip
 
 
 def take_kernel(spec: KernelSpec) -> Kernel:

@@ -13,5 +13,5 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
     config = manifest["inputs"]["config"]
     protocol = read_abi(kernel.wire).constant("VERSION")
     profile = kernel.spec.profile or ""
-    told = {"guest": "UML", "config": config, "protocol": protocol, "profile": profile}
-    return {**manifest, **told}
+    told = {"design": kernel.spec.design, "profile": profile}
+    return {**manifest, "guest": "UML", "config": config, "protocol": protocol, **told}

@@ -69,6 +69,9 @@ def count_outdated(objects: Path, options: Iterable[str], files: Iterable[str]) 
 def _is_usable(manifest: Manifest, plan: Plan) -> bool:
     theirs = tuple(manifest[name] for name in ("version", "compiler", "flavour"))
     ours = (plan.source.version, plan.compiler, plan.spec.flavour)
+    # Objects of a tree of the user's are in another state by now.
+    if "image" in manifest and manifest["image"] != f"{manifest['build']}/vmlinux":
+        return False
     return theirs == ours and (plan.cache / str(manifest["build"]) / "vmlinux").is_file()
 
 

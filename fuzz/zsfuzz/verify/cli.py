@@ -24,7 +24,7 @@ from zsfuzz.verify.bisection import Bisection, Culprit
 from zsfuzz.verify.checkout import Checkout
 from zsfuzz.verify.saved import SavedFinding, load_finding
 from zsfuzz.verify.trial import Trial, attempt
-from zstools.kernel import Kernel, KernelSpec
+from zstools.kernel import AUTO, Kernel, KernelSpec, usual_design
 from zstools.paths import cache_dir
 
 _PATH = click.Path(path_type=Path)
@@ -101,7 +101,8 @@ def bisect(
 
 def spec_for(spec: KernelSpec, saved: SavedFinding) -> KernelSpec:
     """Fill in from the finding what was not given; raises ZsfuzzError for what nobody told."""
-    design = spec.design or saved.design
+    in_tree = usual_design(None, spec.linux) == AUTO
+    design = spec.design or (AUTO if in_tree else saved.design)
     if not design:
         raise ZsfuzzError(f"{saved.program_file} does not say its design: give --design")
     flavour = spec.flavour or saved.flavour or "plain"

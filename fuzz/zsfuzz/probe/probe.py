@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -69,6 +70,9 @@ def _ask(target: Target, question: Question, found: Probed) -> None:
         found.profile = replace(found.profile, **_attributes(question, common[0]))
     else:
         found.doubts.append(_doubt(question, fits))
+
+
+_model = lru_cache(maxsize=128)(Model)  # making one takes longer than what it is used for
 
 
 def _choices(question: Question, found: Probed) -> Iterator[tuple[tuple[str, ...], Profile]]:

@@ -84,18 +84,21 @@ def bisect(
     with locked_output(place):
         checkout = Checkout(spec.linux, place / "tree")
         ends = checkout.resolve(good), checkout.resolve(bad)
-        kernels: dict[str, Kernel] = {}
+        reports: dict[str, str] = {}
         here = replace(spec, linux=checkout.tree)
 
         def test(title: str) -> Trial:
             begun = time.monotonic()
-            kernel = kernels[checkout.head()] = take_kernel(here)
+            kernel = take_kernel(here)
             click.echo(f"  built in {time.monotonic() - begun:.0f} s", err=True)
-            return _try(kernel, saved, title, runs or saved.runs, enough=1)
+            trial = _try(kernel, saved, title, runs or saved.runs, enough=1)
+            # Now: the next commit is built in the same place.
+            reports[checkout.head()] = _report(trial, kernel, saved)
+            return trial
 
         bisection = Bisection(checkout, test, click.echo, saved.title)
         culprit = bisection.find(*ends)
-        click.echo(f"\n{_conclude(culprit, checkout, kernels, saved)}", nl=False)
+        click.echo(f"\n{_conclude(culprit, checkout, reports)}", nl=False)
     ctx.exit(EXIT_FINDINGS)
 
 
@@ -142,9 +145,7 @@ def _report(trial: Trial, kernel: Kernel, saved: SavedFinding) -> str:
     return render(finding, saved.program_file)
 
 
-def _conclude(
-    culprit: Culprit, checkout: Checkout, kernels: dict[str, Kernel], saved: SavedFinding
-) -> str:
+def _conclude(culprit: Culprit, checkout: Checkout, reports: dict[str, str]) -> str:
     skipped = f"{len(culprit.skipped)} commits were skipped\n" if culprit.skipped else ""
     if len(culprit.commits) != 1:
         listed = "".join(f"  {commit}\n" for commit in culprit.commits)
@@ -152,11 +153,10 @@ def _conclude(
     commit = culprit.commits[0]
     before = str(culprit.before) if culprit.before else "not tested"
     after = culprit.after
-    report = _report(after, kernels[commit.id], saved) if after and commit.id in kernels else ""
     return (
         f"first bad commit: {commit.id}\n  {commit.subject}\n  {commit.author}, {commit.date}\n"
         f"{_indented(checkout.files(commit.id))}\n{skipped}\n"
-        f"before: {before}\nafter: {after or 'not tested'}\n\n{report}"
+        f"before: {before}\nafter: {after or 'not tested'}\n\n{reports.get(commit.id, '')}"
     )
 
 

@@ -20,6 +20,7 @@ from zsmodel import faults
 from zsmodel.kernel import Kernel
 from zsmodel.ownership import store_owner, uncharge
 from zsmodel.pool import Pool
+from zsmodel.profile import ARRAYS
 from zsmodel.state import State
 from zsmodel.wire import NO_OWNER, NONE8, NONE16, PATTERNS, RECORDS
 from zsmodel.zspage import Object
@@ -71,6 +72,8 @@ class ObjectOperations(State):
         obj.length = length
         obj.pattern = arg % PATTERNS
         if obj.pool.aware and not self.usual_writes:
+            if not obj.pool.asked and self.kernel.profile.pools == ARRAYS:
+                owner = NO_OWNER
             cgroup = self.cgroups.names[owner] if self.cgroups.charged else None
             store_owner(self.kernel.profile, obj, owner, cgroup, self.page_size)
         elif obj.pool.aware:

@@ -16,7 +16,7 @@ STORE, IGNORE, CHARGE = "store", "ignore", "charge"
 LENGTH, NONE = "length", "none"
 EACH, ONE = "each", "one"
 BOTH, FIRST = "both", "first"
-AWARE, ALL = "aware", "all"
+AWARE, ALL, ARRAYS = "aware", "all", "arrays"
 
 # What a tree does with each value, as one reads it after "the kernel".
 OPTIONS: Final[dict[str, dict[str, str]]] = {
@@ -64,6 +64,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "pools": {
         AWARE: "keeps owners in memcg-aware pools only",
         ALL: "keeps owners in all pools",
+        ARRAYS: "has owner arrays in all pools, and owners in memcg-aware ones only",
     },
 }
 DEFAULT_NAME: Final = "default"
@@ -105,8 +106,8 @@ class Profile:
     def usual_writes(self) -> bool:
         """Tell whether writing and freeing follow the defaults, so that the short rules hold."""
         written = (self.charge_unit, self.charge_time, self.rewrite, self.unowned_write)
-        usual = (CLASS, WRITE, REPLACE, CLEAR)
-        return written == usual and self.root_owner == STORE and self.incompressible != CHARGE
+        usual = written == (CLASS, WRITE, REPLACE, CLEAR) and self.root_owner == STORE
+        return usual and self.incompressible != CHARGE and self.pools != ARRAYS
 
 
 def parse_profile(text: str) -> Profile:

@@ -37,7 +37,7 @@ END = RECORDS["zsfuzz_snap_end"].struct.pack(SNAP_END, 0, 0, 0)  # nothing is le
 
 def pool_records(number: int, pool: Pool) -> list[bytes]:
     """Record a pool, its classes by index, their zspages from the heads of their lists."""
-    records = [POOL.pack(SNAP_POOL, number, pool.aware, 0, pool.pages, pool.compacted)]
+    records = [POOL.pack(SNAP_POOL, number, pool.asked, 0, pool.pages, pool.compacted)]
     for index in sorted(pool.classes):
         size_class = pool.classes[index]
         if size_class.allocated:

@@ -9,7 +9,7 @@ from zsmodel.classes import distinct_classes, shapes_by_payload
 from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
 from zsmodel.pool import Pool
-from zsmodel.profile import ALL, MALLOC
+from zsmodel.profile import AWARE, MALLOC
 from zsmodel.swap import Swap
 from zsmodel.wire import NONE8, NONE16, OBJECTS, POOLS
 from zsmodel.zspage import Object
@@ -56,11 +56,12 @@ class State:
     def open_pool(self, number: int, aware: bool) -> None:
         """Create p<number>, memcg-aware only on a kernel with owners (zs_create_pool).
 
-        The profile may say that all pools are.
+        The profile may say that others have owner entries, too.
         """
         pool = self.pools[number] = self.spare_pools[number]
-        keeps = aware or self.kernel.profile.pools == ALL
-        pool.open(keeps and self.kernel.has_owners, self.zspage_numbers)
+        keeps = aware or self.kernel.profile.pools != AWARE
+        owners = self.kernel.has_owners
+        pool.open(keeps and owners, self.zspage_numbers, aware and owners)
 
     def fail(self, errno: int) -> None:
         """Answer `errno` and nothing else."""

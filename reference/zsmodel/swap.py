@@ -13,7 +13,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from zsmodel.pool import Pool
-from zsmodel.profile import ALL, CHARGE, CLASS, IGNORE, NONE, ZSWAP
+from zsmodel.profile import AWARE, CHARGE, CLASS, IGNORE, NONE, ZSWAP
 from zsmodel.wire import FOREIGN, IN_MEMORY, IN_ZSWAP, NO_OWNER, NONE8, NOWHERE, ON_DEVICE, PAGES
 from zsmodel.zspage import Object
 
@@ -109,7 +109,8 @@ class Swap:
         self.used = False
         numbers: Iterator[int] = repeat(UNNUMBERED)
         self.zswap.open(self.kernel.has_owners, numbers)
-        self.zram.open(self.kernel.has_owners and self.kernel.profile.pools == ALL, numbers)
+        arrays = self.kernel.has_owners and self.kernel.profile.pools != AWARE
+        self.zram.open(arrays, numbers, False)
         for page in self.pages:
             page.forget()
         self.lrus.clear()

@@ -35,7 +35,8 @@ KERNELS = [
 
 
 def patches(profile: str) -> tuple[Path, ...]:
-    return tuple(PROFILES / f"{part.replace('=', '-')}.patch" for part in profile.split(","))
+    parts = sorted(profile.split(","), reverse=True)
+    return tuple(PROFILES / f"{part.replace('=', '-')}.patch" for part in parts)
 
 
 @contextmanager

@@ -57,7 +57,6 @@ def _stored(pattern: int) -> str:
 
 # In this order: what one answers is taken for granted by those after it.
 QUESTIONS = (
-    _ask("pools", objects_without_owner="o0 = malloc(p1, size=2040)\n"),
     _ask(
         "array-allocations",
         "has_faults",
@@ -90,6 +89,11 @@ QUESTIONS = (
                 ("same owner", ", owner=c1"),
             )
         },
+    ),
+    _ask(
+        "pools",
+        objects_without_owner="o0 = malloc(p1, size=2040)\n",
+        objects_with_owner="o0 = malloc(p1, size=2040, owner=c1)\nstat(c1)\n",
     ),
     _ask("span-entries", **{f"{n} bytes": _spanning(n) for n in (2712, 3256)}),
     _ask(

@@ -44,6 +44,7 @@ class WorkerConfig:
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
+    profile: str = ""
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""
@@ -80,6 +81,7 @@ def worker_config(
         inputs=str(work / "inputs"),
         output=str(output),
         work=str(work),
+        profile=kernel.spec.profile or "",
     )
 
 
@@ -92,4 +94,5 @@ def start_machine(config: WorkerConfig, *, console: str) -> Machine:
         cpu=config.guest_cpu,
         nice=config.guest_nice,
     )
-    return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)
+    console_file = Path(config.work) / console
+    return Machine(options, read_abi(Path(config.wire)), console_file, profile=config.profile)

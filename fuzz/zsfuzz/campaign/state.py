@@ -36,7 +36,7 @@ class State:
 
     @classmethod
     def write(cls, root: Path) -> Self:
-        """Open as the only writer; what is damaged is set aside.  Raises sqlite3.OperationalError."""
+        """Open as the only writer; sets aside what is damaged.  Raises sqlite3.OperationalError."""
         return cls(root, *open_for_writing(root))
 
     def close(self) -> None:

@@ -51,3 +51,8 @@ class Layout:
     def findings_of(self, design: str) -> str:
         """Name the folder of a design's findings, relative to the root."""
         return f"findings/{design}"
+
+    @property
+    def damaged(self) -> Path:
+        """Corpus files that a power cut has cut short."""
+        return self.root / "damaged"

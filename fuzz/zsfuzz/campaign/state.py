@@ -106,6 +106,10 @@ class State:
             (*columns.values(), number),
         )
 
+    def execute(self, statement: str, *values: object) -> None:
+        """Run one statement of SQL."""
+        self._connection.execute(statement, values)
+
     def worker_did(self, worker: int, counters: Mapping[str, int]) -> None:
         """Write what a worker has done so far."""
         self.update(

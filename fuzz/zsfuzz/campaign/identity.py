@@ -23,7 +23,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """Name a process that runs; None if there is none, or it has ended but was not waited for."""
+        """Name a process that runs; None if there is none, or it is a zombie."""
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:

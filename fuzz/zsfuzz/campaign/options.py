@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zstools.kernel import KernelSpec
@@ -51,8 +52,6 @@ class Options:
     @classmethod
     def from_json(cls, text: str) -> Options:
         """Read back what `as_json` gave; what another version had besides is left out."""
-        known = json.loads(text)
-        names = cls.__dataclass_fields__
-        return cls(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in known.items() if k in names}
-        )
+        known: dict[str, Any] = json.loads(text)
+        facts = {k: v for k, v in known.items() if k in cls.__dataclass_fields__}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})

@@ -64,7 +64,7 @@ class Supervisor:
     # ---- from beginning to end --------------------------------------------------------------
 
     def open(self) -> None:
-        """Take up what the last run left, and enter this one; raises OperationalError, OutputLost."""
+        """Take up what the last run left, and enter this one; raises as DISK_ERRORS says."""
         layout, options = self.layout, self.options
         self.state = State.write(layout.root)
         make_directory(layout.work)
@@ -225,7 +225,12 @@ class Supervisor:
             work=self.layout.work / str(number), seed=(self.options.seed + number) % 2**32,
             seconds=self.options.slice_seconds, max_operations=self.options.max_operations,
         )  # fmt: skip
-        worker = spawn(order)
+        try:
+            worker = spawn(order)
+        except BaseException as error:
+            with suppress(sqlite3.OperationalError):
+                self.state.update("workers", number, ended=f"not started: {error}")
+            raise
         keeper = InputKeeper(order.work / "inputs", order.max_operations, self.store.add)
         with self.state.transaction():
             self.state.update(

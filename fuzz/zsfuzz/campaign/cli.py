@@ -94,7 +94,7 @@ def _lists(*names: str, known: Callable[[], tuple[str, ...]], text: str) -> Call
 @click.option("--scheduler", metavar="ADDRESS",
               help="Run the workers as tasks of this Dask scheduler.")  # fmt: skip
 @click.option("--exchange", metavar="URL",
-              help="Where these tasks put what they find (fsspec).  [default: DIRECTORY]")  # fmt: skip
+              help="Where these tasks put what they find (fsspec).")  # fmt: skip
 @click.option("--prometheus", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve metrics on this port of 127.0.0.1.")  # fmt: skip
 @click.pass_context

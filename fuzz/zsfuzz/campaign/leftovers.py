@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from zsfuzz.campaign.found import Found
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.state import Row, State
@@ -37,6 +38,7 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
         InputKeeper(folder / "inputs", _limit(folder), save).keep()
         for folder in sorted(layout.work.glob("*/"))
     )
+    Found(state).look(state.seconds())
     with state.transaction():
         for row in left:
             _enter(state, row, layout.work / str(row["id"]))

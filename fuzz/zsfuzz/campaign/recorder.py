@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zsfuzz.atomic import replace_file
+from zsfuzz.campaign.found import Found
 from zsfuzz.campaign.state import State, add_up
 from zsfuzz.coverage import Coverage, CoverageMap
-from zsfuzz.findings.store import list_findings
 from zstools.kernel import Kernel
 
 TIMELINE_EVERY = 10.0  # seconds
@@ -66,14 +66,12 @@ class Recorder:
         self.run = run
         self.clock = clock
         self.kernels: dict[str, KernelRecord] = {}
-        self.findings: dict[tuple[str, str], dict[str, object]] = {}
+        self.findings = Found(state)
         self.fresh_at = clock.at  # when there was new coverage last
         self._ended = Counter(state.totals())
         self._live: dict[int, tuple[str, dict[str, int], list[int]]] = {}
         self._events: list[dict[str, object]] = []
         self._timeline_at = -TIMELINE_EVERY
-        for row in state.rows("SELECT * FROM findings"):
-            self.findings[row["design"], row["id"]] = row
         last = state.rows("SELECT max(at) AS at FROM coverage")[0]["at"]
         if last is not None:
             self.fresh_at = min(last, clock.at)
@@ -184,33 +182,10 @@ class Recorder:
         self._ended.update(counters)
         del self._live[worker]
 
-    def look_for_findings(self, designs: Sequence[str]) -> None:
+    def look_for_findings(self) -> None:
         """Enter what workers have saved; raises OperationalError."""
-        layout = self.state.layout
-        with self.state.transaction():
-            for design in designs:
-                for found in list_findings(layout.root, layout.findings_of(design)):
-                    self._enter(design, found)
-
-    def _enter(self, design: str, found: Mapping[str, object]) -> None:
-        key = (design, str(found["id"]))
-        known = self.findings.get(key)
-        if known is not None and known["seen"] == found["seen"]:
-            return
-        row = known or {
-            "design": design,
-            "id": found["id"],
-            "outcome": found["outcome"],
-            "title": found["title"],
-            "path": f"{self.state.layout.findings_of(design)}/{found['id']}",
-            "at": self.clock.at,
-            "wall": time.time(),
-        }
-        row = {**row, "seen": found["seen"]}
-        self.state.insert("findings", **row)
-        self.findings[key] = row
-        if known is None:
-            self.event("finding", f"{found['outcome']}: {found['title']}")
+        for row in self.findings.look(self.clock.at):
+            self.event("finding", f"{row['outcome']}: {row['title']}")
 
 
 def _copy_facts(kernel: Kernel, folder: Path) -> None:

@@ -29,14 +29,13 @@ class DaskWorker:
 
     identity: Identity | None = None  # its process is somewhere else
 
-    def __init__(self, order: Order, future: Any, link: Link, stall: float) -> None:
+    def __init__(self, order: Order, future: Any, link: Link) -> None:
         self.place = link.address
         self._order = order
         self._future = future
         self._link = link
         self._report: dict[str, Any] = {}
         self._polled = 0.0
-        self._stall = stall
 
     def ended(self) -> str | None:
         """Say why the task ended; Dask begins it anew elsewhere when its worker dies."""
@@ -44,6 +43,8 @@ class DaskWorker:
             return None
         self._poll(now=True)
         self._link.forget(self._order.worker)
+        if self._future.status == "cancelled":
+            return "cancelled"
         if self._future.status == "finished":
             return str(self._future.result())
         return f"task {self._future.status}: {self._future.exception()}"
@@ -78,7 +79,7 @@ class Link:
 
     def __init__(self, session: Session, client: Client, make: Callable[..., Any]) -> None:
         self.address = str(session.scheduler)
-        self.exchange = Exchange(session.exchange or str(session.root / "exchange"))
+        self.exchange = Exchange(session.exchange or str(session.root))
         self._session = session
         self._client = client
         self._make = make
@@ -96,7 +97,7 @@ class Link:
         )  # fmt: skip
         self.forget(order.worker)
         future = self._client.submit(run_task, task, self._make, pure=False, retries=RETRIES)
-        return DaskWorker(order, future, self, options.stall_seconds)
+        return DaskWorker(order, future, self)
 
     def sync(self) -> None:
         """Exchange programs, and fetch findings, once a second for all workers."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distributed import get_worker
+
 from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.distributed.exchange import Exchange, Mirror, send_findings
 from zsfuzz.campaign.schedule import Assignment
@@ -41,7 +43,9 @@ class TaskOrder:
 def run_task(order: TaskOrder, make: Callable[[TaskOrder, Path], tuple[Spawn, Order]]) -> str:
     """Run an explorer and exchange what it finds until it ends; says why it did."""
     exchange = Exchange(order.url)
-    root = Path(tempfile.mkdtemp(prefix=f"zsfuzz-campaign-{order.worker}-"))
+    # Dask removes what is in there also when its worker was killed.
+    folder = get_worker().local_directory
+    root = Path(tempfile.mkdtemp(prefix=f"zsfuzz-campaign-{order.worker}-", dir=folder))
     try:
         return _Task(order, exchange, root, make).run()
     finally:

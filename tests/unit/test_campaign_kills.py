@@ -80,6 +80,10 @@ class Campaign:
                 last[work] = int(count)
         return sum(last.values())
 
+    def all_counts(self) -> int:
+        """How many programs were run, those of killed tasks too."""
+        return self.journal.read_text().count("program ")
+
     def end(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.kill()

@@ -86,6 +86,15 @@ class Link:
         self._mirror = Mirror(self.exchange, "corpus", session.root / "corpus")
         self._synced = 0.0
 
+    def end_orphans(self) -> None:
+        """Let tasks end that a killed supervisor has left; what they found is in the exchange."""
+        left = {name.removesuffix(".json") for name in self.exchange.names("reports")}
+        for worker in self.exchange.names("stop") - left:
+            self.exchange.remove(f"stop/{worker}")
+        for worker in left:
+            self.exchange.write(f"stop/{worker}", b"")
+            self.exchange.remove(f"reports/{worker}.json")
+
     def spawn(self, order: Order) -> Worker:
         """Submit a task; raises OSError."""
         options = self._session.options
@@ -124,6 +133,8 @@ def connect(session: Session, make: Callable[..., Any] = local_explorer) -> Iter
             f"no Dask scheduler answers at {session.scheduler}: start one by `dask scheduler`"
         ) from error
     try:
-        yield Link(session, client, make).spawn
+        link = Link(session, client, make)
+        link.end_orphans()
+        yield link.spawn
     finally:
         client.close()

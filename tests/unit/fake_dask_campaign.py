@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from fake_campaign import fake_kernel, spawner
@@ -29,9 +30,9 @@ def make_task(order: TaskOrder, root: Path) -> tuple[Spawn, Order]:
 def main(root: Path, kernels: Path, address: str, exchange: str, jobs: int) -> None:
     options = Options(jobs=jobs, slice_seconds=3600, stall_seconds=120.0, reserve=0)
     session = Session(root, options, (fake_kernel(kernels),), None, address, exchange)
-    import fake_dask_campaign  # by this name the tasks find make_task
+    named = import_module("fake_dask_campaign")  # by this name the tasks find make_task
 
-    with locked_output(root), connect(session, fake_dask_campaign.make_task) as spawn:
+    with locked_output(root), connect(session, named.make_task) as spawn:
         supervisor = Supervisor(root, options, session.kernels)
         ask_to_stop_on_signals(supervisor)
         supervisor.open()

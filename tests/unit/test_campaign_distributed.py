@@ -55,7 +55,8 @@ class Cluster:
 
     def worker(self) -> subprocess.Popen[bytes]:
         return self.run("dask_worker", "--no-nanny", "--nthreads", "1", "--no-dashboard",
-                        "--host", LOOPBACK, "--local-directory", str(self.folder / "dask"))  # fmt: skip
+                        "--host", LOOPBACK,
+                        "--local-directory", str(self.folder / "dask"))  # fmt: skip
 
     @property
     def address(self) -> str:

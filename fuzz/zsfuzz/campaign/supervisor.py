@@ -22,6 +22,7 @@ from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.leftovers import take_up
 from zsfuzz.campaign.options import Options
 from zsfuzz.campaign.recorder import Clock, Recorder
+from zsfuzz.campaign.restoring import restore
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import Backoff, Running, Slot
 from zsfuzz.campaign.state import State
@@ -72,6 +73,7 @@ class Supervisor:
             layout.corpus, layout.root / "pool", options.max_operations, layout.damaged
         )
         left, saved = take_up(self.state, self.store.add)
+        self.restored = restore(self.state)
         make_directory(layout.work)
         self._name_supervisor()
         clock = Clock(self.state.seconds())
@@ -104,6 +106,8 @@ class Supervisor:
         event("start", f"{len(self.slots)} workers, {len(self.kernels)} kernels")
         if self.state.repaired:
             event("damage", self.state.repaired)
+        if self.restored:
+            event("damage", f"the database had forgotten {self.restored:,} programs")
         if left:
             event("recovery", f"{left} workers were killed with the campaign, {saved} inputs kept")
         for bad in self.store.bad:
@@ -255,13 +259,14 @@ class Supervisor:
         """Take up all that a worker left; what raises here is done again at the next tick."""
         if one.keeper:
             one.keeper.keep()
+        ran = one.worker.counters().get("programs", 0) > 0
         why = one.killed or one.why or ""
         number = one.order.worker
         self.recorder.worker_ended(number, why.splitlines()[0] if why else "in order")
         shutil.rmtree(one.order.work, ignore_errors=True)
         slot.running = None
         self.schedule.give_back(one.order.assignment, now - one.started)
-        self.ran += one.beats > 0
+        self.ran += ran
         if why:
             self.died += 1
             pause = slot.backoff.died(now, now - one.started)

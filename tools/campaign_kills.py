@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kill a real campaign's processes at random moments, and check that it has lost nothing.
 
-    tools/campaign_kills.py DIR --kills 100 --time 1200 -- --flavours plain,kasan --jobs 2
+    tools/campaign_kills.py DIR --kills 100 --time 1200 -- --flavours plain --jobs 2
 
-A seeded generator chooses the supervisor, a worker, a guest, or all at once.  What follows `--` goes
-to `zsfuzz campaign start`.  The last line is JSON; exit code 1: something was lost.
+A seeded generator chooses the supervisor, a worker, a guest, or all at once.  What follows `--`
+goes to `zsfuzz campaign start`.  The last line is JSON; exit code 1: something was lost.
 With --kills 0 it only watches the memory (resident KiB) of supervisor and workers.
 """
 

@@ -122,9 +122,10 @@ class Recorder:
 
     def write(self, corpus: int, workers: int) -> None:
         """Write all that is known; raises sqlite3.OperationalError, OutputLost."""
-        at, wall, events = self.clock.at, time.time(), list(self._events)
+        seconds, wall, events = self.clock.run_seconds, time.time(), list(self._events)
+        at = self.clock.before + seconds
         with self.state.transaction():
-            self.state.update("runs", self.run, seconds=self.clock.run_seconds)
+            self.state.update("runs", self.run, seconds=seconds)
             for worker, (kernel, counters, hits) in self._live.items():
                 self.state.worker_did(worker, counters)
                 if hits:
@@ -137,7 +138,7 @@ class Recorder:
             if at - self._timeline_at >= TIMELINE_EVERY:
                 self._write_timeline(at, wall, corpus, workers)
         del self._events[: len(events)]
-        self._write_totals(wall)
+        self._write_totals(at, wall)
 
     def _write_coverage(self, at: float, wall: float, key: str, found: Coverage | None) -> None:
         if found is not None:
@@ -156,10 +157,10 @@ class Recorder:
         )  # fmt: skip
         self._timeline_at = at
 
-    def _write_totals(self, wall: float) -> None:
+    def _write_totals(self, at: float, wall: float) -> None:
         last = self.state.rows("SELECT max(id) AS id FROM workers")[0]["id"] or 0
         content = {
-            "seconds": self.clock.at,
+            "seconds": at,
             "wall": wall,
             "last_worker": last,
             "counters": {name: n for name, n in self.totals().items() if n},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
+from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -35,7 +37,7 @@ from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
-from zsfuzz.text import format_program
+from zsfuzz.text import printable
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -55,15 +57,26 @@ class Failed(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turn our own errors, and Ctrl-C before there is a result, into one line and exit code 2."""
+    """End with exit code 2 whatever goes wrong, since Python's own 1 would mean a finding.
+
+    Our own errors, a failing system call and Ctrl-C before there is a result are one line each.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(str(error)) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
+        except OSError as error:
+            where = error.filename or "reading or writing failed"
+            raise Failed(f"{where}: {(error.strerror or str(error)).lower()}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise Failed("this is a fault of zsfuzz itself: please report it") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -385,8 +398,7 @@ def show(files: tuple[Path, ...]) -> None:
             click.echo(f"error: {error}", err=True)
             failed = True
             continue
-        note = f"# {entry.note}\n" if entry.note else ""
-        click.echo(f"# {path}\n{note}{format_program(entry.program)}")
+        click.echo(f"# {printable(str(path))}\n{to_text(entry)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

@@ -70,7 +70,7 @@ def replay(
     if output is None:
         click.echo(text, nl=False)
     else:
-        replace_file(output, text.encode())
+        replace_file(output, text.encode(errors="replace"))
         click.echo(report.last_line)
     for bad in report.errors:
         click.echo(f"error: {bad}", err=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.titles import Difference
 from zsfuzz.outcome import Outcome
 from zsfuzz.report.zspageview import ZspageView, zspage_of
-from zsfuzz.text import format_op
+from zsfuzz.text import format_op, printable
 from zsfuzz.values import show
 from zsmodel.rules import Rule, rule_for
 
@@ -160,8 +161,8 @@ def _minimised(finding: Finding) -> str:
 
 
 def _replay(finding: Finding, program_file: Path) -> str:
-    variants = "".join(f"--variant {name} " for name in finding.kernel.get("variants", ()))
-    return f"zsfuzz replay {variants}{program_file}"
+    arguments = finding.kernel.get("arguments", ())  # the kernel on which it was found
+    return shlex.join(["zsfuzz", "replay", *arguments, str(program_file)])
 
 
 def _kernel(finding: Finding) -> str:
@@ -234,13 +235,8 @@ def _complaint(finding: Finding, places: Places) -> Complaint | None:
     if splat is None:
         return None
     frames = tuple(frames_of(splat.lines, places))
-    lines = tuple(_printable(line) for line in splat.lines)
+    lines = tuple(map(printable, splat.lines))
     return Complaint(splat.title, splat.truncated, lines, frames, _culprit(splat, frames))
-
-
-def _printable(line: str) -> str:
-    # A console has whatever the guest wrote to it, escape sequences for terminals among it.
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def _culprit(splat: Splat, frames: tuple[Frame, ...]) -> Function | None:

@@ -172,10 +172,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--time", type=float, default=1200.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("options", nargs="*", help="of `zsfuzz campaign start`, after --")
-    given = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    given, options = parser.parse_args(words[:end]), words[end + 1 :]
     shm = set(Path("/dev/shm").iterdir())  # noqa: S108 - where guests have their memory
-    killing = Killing(given.directory.absolute(), given.options, given.seed)
+    killing = Killing(given.directory.absolute(), options, given.seed)
     killing.start()
     begin = time.monotonic()
     moments = sorted(killing.random.uniform(0, given.time) for _ in range(given.kills))

@@ -23,6 +23,7 @@ from zsfuzz.bench.bugs.cli import bugs_command
 from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
+from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
@@ -108,6 +109,7 @@ main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
+main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
 main.add_command(verify_command)

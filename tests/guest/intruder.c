@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,7 +51,7 @@ static void see_more(const char *attempt, const char *of)
 {
 	tell(attempt, mount("none", "/sys", "hostfs", 0, of));
 	try_open(beside(attempt, "etc"), "/sys/etc", O_RDONLY);
-	try_open(beside(attempt, "write"), "/sys/written", O_WRONLY | O_CREAT);
+	try_open(beside(attempt, "data"), "/sys/data", O_WRONLY);
 	umount("/sys");
 }
 
@@ -66,7 +65,7 @@ static void in_the_guest(void)
 	try_open("write-root", "/written", O_WRONLY | O_CREAT);
 	tell("remount", mount("none", "/", NULL, MS_REMOUNT, NULL));
 	try_open("write-root-remounted", "/written", O_WRONLY | O_CREAT);
-	try_open("write-init-remounted", "/init", O_WRONLY);
+	try_open("write-data-remounted", "/data", O_WRONLY);
 	see_more("hostfs", "/");
 	see_more("hostfs-above", "/../../../../../../../../..");
 	tell("socket", socket(AF_INET, SOCK_STREAM, 0));
@@ -102,8 +101,8 @@ static void on_the_host(const char *root, char **given)
 
 	try_open("read-secret", secret, O_RDONLY);
 	try_open("write-secret", secret, O_WRONLY);
-	try_open("write-init", beside(root, "init"), O_WRONLY);
-	try_open("read-init", beside(root, "init"), O_RDONLY);
+	try_open("write-data", beside(root, "data"), O_WRONLY);
+	try_open("read-data", beside(root, "data"), O_RDONLY);
 	try_open("create-in-root", beside(root, "written"), O_WRONLY | O_CREAT);
 	snprintf(path, sizeof(path), "%s-2", secret);
 	try_open("create-beside-secret", path, O_WRONLY | O_CREAT);
@@ -112,11 +111,11 @@ static void on_the_host(const char *root, char **given)
 	try_open("passwords", "/etc/passwd", O_RDONLY);
 	snprintf(path, sizeof(path), "/proc/%d/environ", parent);
 	try_open("parent-environment", path, O_RDONLY);
-	tell("trace-parent", ptrace(PTRACE_ATTACH, parent, NULL, NULL));
+	snprintf(path, sizeof(path), "/proc/%d/mem", parent);
+	try_open("parent-memory", path, O_RDWR);
 	tell("signal-parent", kill(parent, SIGURG));
 	tell("tcp", reach(given[1]));
 	tell("udp", send_out());
-	tell("mount", mount("none", "/tmp", "tmpfs", 0, NULL));
 }
 
 int main(int argc, char **argv)

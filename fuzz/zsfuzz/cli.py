@@ -20,6 +20,7 @@ from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
 from zsfuzz.bench.replay import bench_replay
+from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
@@ -78,6 +79,7 @@ main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
+main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
 

@@ -42,6 +42,9 @@ class WorkerConfig:
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
+    findings: str = "findings"  # folder of findings in `output`
+    pool: str = ""  # file of programs that others found, see pool.py; empty: there is none
+    faults: str = "usual"  # "many": more allocations fail
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""

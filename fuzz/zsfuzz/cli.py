@@ -35,6 +35,7 @@ from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
+from zsfuzz.terminal import one_line, printable, say
 from zsfuzz.text import format_program
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
@@ -61,7 +62,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (ZsfuzzError, ZsToolsError) as error:
-            raise Failed(str(error)) from error
+            raise Failed(printable(str(error))) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
 
@@ -382,11 +383,11 @@ def show(files: tuple[Path, ...]) -> None:
         try:
             entry = load(path)
         except ZsfuzzError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             failed = True
             continue
-        note = f"# {entry.note}\n" if entry.note else ""
-        click.echo(f"# {path}\n{note}{format_program(entry.program)}")
+        note = "".join(f"# {line}\n" for line in entry.note.splitlines())
+        say(f"# {one_line(str(path))}\n{note}{format_program(entry.program)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

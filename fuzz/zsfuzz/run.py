@@ -20,6 +20,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.swappath import why_no_swap
+from zsfuzz.terminal import one_line
 from zsfuzz.workerconfig import WorkerConfig, worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
@@ -300,7 +301,8 @@ class Run:
 
 def _describe(path: Path) -> dict[str, object]:
     raw = json.loads(path.read_text())
-    return {"title": raw.get("title"), "outcome": raw.get("outcome"), "path": str(path.parent)}
+    title, outcome = (one_line(str(raw.get(key))) for key in ("title", "outcome"))
+    return {"title": title, "outcome": outcome, "path": str(path.parent)}
 
 
 def check_corpus(folders: Sequence[Path]) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import click
+
 _KEPT = "\n\t"
 
 
@@ -14,9 +16,16 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in _KEPT else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c.isprintable() or c in _KEPT else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def one_line(text: str) -> str:
     """Make text printable, and put a space for what would begin a new line."""
     return printable(text.replace("\n", " ").replace("\t", " "))
+
+
+def say(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print text that strangers may have had a part in."""
+    click.echo(printable(text), nl=nl, err=err)

@@ -54,6 +54,9 @@ def corpus_file(data: bytes) -> None:
             return
         raise AssertionError("load_wire() takes what unpack() refuses") from None
     assert corpusfile.load_wire(path) == entry.program.wire
+    as_text = textfile.to_text(entry)
+    assert as_text.replace("\n", "").replace("\t", "").isprintable()
+    assert text.parse_program(as_text) == entry.program.canonical()
     if entry.program == entry.program.canonical():
         assert corpusfile.unpack(corpusfile.pack(entry), HERE).program == entry.program
 

@@ -18,14 +18,14 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RUNS = {
-    "corpus_file": 15000,
-    "program_text": 15000,
-    "corpus_text": 10000,
-    "raw_bytes": 30000,
-    "wire_form": 15000,
-    "answers": 15000,
-    "console": 3000,
-    "finding_json": 8000,
+    "corpus_file": 6000,
+    "program_text": 6000,
+    "corpus_text": 5000,
+    "raw_bytes": 15000,
+    "wire_form": 6000,
+    "answers": 6000,
+    "console": 1500,
+    "finding_json": 4000,
 }
 PLANTED = ("corpus_file", "program_text", "answers", "console", "finding_json")
 

@@ -16,7 +16,9 @@ from zsfuzz.campaign.report.page import render_page
 from zsfuzz.campaign.state import State
 from zsfuzz.cli import main
 
-HOSTILE = "</pre><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b]0;owned\x07"
+HOSTILE = (
+    "</pre><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b]0;owned\x07"
+)
 SOURCE = """\
 static int zs_one(int x)
 {
@@ -123,9 +125,13 @@ def test_what_strangers_wrote_stays_text(browser, tmp_path):
     page.write_text(page_of(root))
     dom, console, _ = shown(browser, page)
     assert console == []
-    assert "<script" not in dom and "<img" not in dom and "<b>" not in dom and "<i>" not in dom
+    assert "<script" not in dom
+    assert "<img" not in dom
+    assert "<b>" not in dom
+    assert "<i>" not in dom
     assert "<title>zsfuzz campaign &lt;i&gt;&amp;amp;</title>" in dom
-    assert "\x1b" not in page.read_text() and "\x07" not in page.read_text()
+    assert "\x1b" not in page.read_text()
+    assert "\x07" not in page.read_text()
 
 
 def test_a_page_with_a_script_would_be_noticed(browser, tmp_path):
@@ -145,7 +151,9 @@ def test_the_command_writes_a_page_and_a_tracefile_that_lcov_reads(tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert "zsfuzz campaign" in page.read_text()
-    assert lcov.read_text() == f"""\
+    assert (
+        lcov.read_text()
+        == f"""\
 TN:zspage_plain
 SF:{root / "kernels" / "k1" / "zsmalloc.c"}
 FN:1,zs_one
@@ -168,6 +176,7 @@ LF:6
 LH:4
 end_of_record
 """
+    )
     if shutil.which("genhtml") is None:
         pytest.skip("no genhtml: apt-get install lcov")
     command = ["genhtml", "--branch-coverage", "-o", tmp_path / "html", lcov]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -47,7 +48,7 @@ def render(status: Status, state: State) -> RenderableType:
     points = state.rows("SELECT at, programs, corpus FROM timeline ORDER BY at")
     rates = [
         (b["programs"] - a["programs"]) / (b["at"] - a["at"])
-        for a, b in zip(points, points[1:], strict=False)
+        for a, b in itertools.pairwise(points)
         if b["at"] > a["at"]
     ]
     if rates:

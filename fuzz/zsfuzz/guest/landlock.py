@@ -68,7 +68,10 @@ def make_ruleset(granted: Mapping[Path, Access]) -> int | None:
     scopes = _SCOPES if version >= _SCOPES_SINCE else 0
     ruleset = _checked(
         _LIBC.syscall(
-            _CREATE_RULESET, _RULESET.pack(handled, ports, scopes), ctypes.c_size_t(_RULESET.size), 0
+            _CREATE_RULESET,
+            _RULESET.pack(handled, ports, scopes),
+            ctypes.c_size_t(_RULESET.size),
+            0,
         )
     )
     try:

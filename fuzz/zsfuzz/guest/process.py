@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsfuzz.errors import HarnessError
-from zsfuzz.guest.confine import Confinement, Needs, confinement, confiner
+from zsfuzz.guest.confine import Needs, confiner
 from zsfuzz.lifeline import die_with
 
 SHM = "/dev/shm"  # noqa: S108 - where UML keeps its memory

@@ -26,6 +26,7 @@ from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner
+from zsfuzz.terminal import say
 from zsmodel import Model
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
 
@@ -67,12 +68,12 @@ def minimise(
             with console.status("minimising; Ctrl-C: take the best so far"):
                 found = _find(runner, entry, kernel, Limit(seconds, asked), others)
     if found is None:
-        click.echo(f"{file}: kernel and model agree, there is nothing to minimise")
+        say(f"{file}: kernel and model agree, there is nothing to minimise")
         ctx.exit(EXIT_CLEAN)
     if found.minimised:
         note = f"{found.outcome.value}: {found.title}"
         replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
-    click.echo(render(found, output if found.minimised else file))
+    say(render(found, output if found.minimised else file))
     ctx.exit(EXIT_FINDINGS)
 
 
@@ -94,7 +95,7 @@ def _find(
     finding = first_account(
         runner, trouble, limit.asked,
         kernel=finding_manifest(kernel),
-        seed=entry.extra.get("seed", 0),
+        seed=_seed_of(entry),
         flavours=(kernel.spec.flavour,),
     )  # fmt: skip
     if finding.outcome is Outcome.FLAKY:
@@ -117,3 +118,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _seed_of(entry: Entry) -> int:
+    seed = entry.extra.get("seed")
+    return seed if type(seed) is int else 0

@@ -11,6 +11,7 @@ from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from zsfuzz.outcome import Outcome
 from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict
+from zsfuzz.terminal import printable
 
 SUITE = "zsfuzz"
 # What XML 1.0 cannot hold, such as the colours of a console.
@@ -25,12 +26,12 @@ def to_junit(report: ReplayReport) -> str:
     suite = TestSuite(SUITE)
     suite.add_property("kernel", report.kernel)
     for verdict in report.verdicts:
-        case = TestCase(verdict.path.stem, classname=str(verdict.path.parent))
+        case = TestCase(_xml(verdict.path.stem), classname=_xml(str(verdict.path.parent)))
         if verdict.troubled:
             case.result = [_failure(verdict)]
         suite.add_testcase(case)
     for bad in report.errors:
-        case = TestCase(bad.path.stem, classname=str(bad.path.parent))
+        case = TestCase(_xml(bad.path.stem), classname=_xml(str(bad.path.parent)))
         case.result = [Error(_xml(bad.reason), "bad corpus file")]
         suite.add_testcase(case)
     suite.time = round(report.seconds, 3)
@@ -85,7 +86,7 @@ def _ktap_error(bad: BadFile) -> _Result:
 
 def _ktap_name(path: str) -> str:
     """Leave out what would begin a directive or a new line."""
-    return re.sub(r"[#\s]", "_", path)
+    return re.sub(r"[#\s]", "_", printable(path))
 
 
 def _ok(good: bool) -> str:

@@ -13,6 +13,7 @@ from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.titles import Difference
 from zsfuzz.outcome import Outcome
 from zsfuzz.report.zspageview import ZspageView, zspage_of
+from zsfuzz.terminal import printable
 from zsfuzz.text import format_op
 from zsfuzz.values import show
 from zsmodel.rules import Rule, rule_for
@@ -234,13 +235,8 @@ def _complaint(finding: Finding, places: Places) -> Complaint | None:
     if splat is None:
         return None
     frames = tuple(frames_of(splat.lines, places))
-    lines = tuple(_printable(line) for line in splat.lines)
+    lines = tuple(map(printable, splat.lines))
     return Complaint(splat.title, splat.truncated, lines, frames, _culprit(splat, frames))
-
-
-def _printable(line: str) -> str:
-    # A console has whatever the guest wrote to it, escape sequences for terminals among it.
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def _culprit(splat: Splat, frames: tuple[Frame, ...]) -> Function | None:

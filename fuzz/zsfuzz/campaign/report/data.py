@@ -129,9 +129,7 @@ def _patches(runs: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, str]]:
                 yield name, _text(Path(name))
 
 
-def _sources(
-    state: State, kernels: list[dict[str, Any]]
-) -> Iterator[tuple[SourceCounts, Path]]:
+def _sources(state: State, kernels: list[dict[str, Any]]) -> Iterator[tuple[SourceCounts, Path]]:
     counts, where = [], {}
     for row in kernels:
         folder = state.layout.kernels / row["key"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from zsfuzz.corpus.textfile import bugs_of
 from zsfuzz.corpusfile import load, program_files
 from zsfuzz.errors import BadCorpusFile
 from zstools.paths import project_root
@@ -17,7 +18,7 @@ def known_bugs() -> dict[str, list[str]]:
         return found
     for path in paths:
         try:
-            bugs = load(path).extra.get("bugs", {})
+            bugs = bugs_of(load(path))
         except BadCorpusFile:
             continue
         for bug, titles in bugs.items():

@@ -70,5 +70,7 @@ def _coverage(state: State, column: str) -> list[tuple[str, list[tuple[float, fl
     lines: dict[str, list[tuple[float, float]]] = {}
     rows: list[dict[str, Any]] = state.rows("SELECT * FROM coverage ORDER BY at")
     for row in rows:
-        lines.setdefault(names.get(row["kernel"], row["kernel"]), []).append((row["at"], row[column]))
+        lines.setdefault(names.get(row["kernel"], row["kernel"]), []).append(
+            (row["at"], row[column])
+        )
     return sorted(lines.items())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def rates(points: Sequence[Point]) -> list[Point]:
     kept = thin(points)
     return [
         (b[0], (b[1] - a[1]) / (b[0] - a[0]))
-        for a, b in zip(kept, kept[1:], strict=False)
+        for a, b in itertools.pairwise(kept)
         if b[0] > a[0] and b[1] >= a[1]
     ]
 

@@ -3,8 +3,8 @@
 
     python tests/fuzz/decoder_targets.py TARGET FOLDER [libFuzzer's options]
 
-FOLDER is filled with seeds.  A target lets through only what its decoder promises to raise; whatever
-else it raises, and each assertion, ends the process with the input in the folder's parent.  With
+FOLDER is filled with seeds.  A target lets through only what its decoder promises to raise; all
+else that it raises, and each assertion, ends the process; the input is in the folder's parent.  With
 ZSFUZZ_PLANT=1 each decoder has a fault, to see that its target finds it.
 """
 
@@ -194,7 +194,7 @@ def plant() -> None:
 
     def trusting(row: list[object]) -> object:
         if not isinstance(row, list):
-            raise AttributeError(row)
+            raise AttributeError(row)  # noqa: TRY004 - the fault
         return real_check(row)
 
     def careless(line: str) -> str:

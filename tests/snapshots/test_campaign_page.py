@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a campaign in a browser: whole, without errors, and safe from what strangers wrote."""
+"""The page of a campaign in a browser: whole, without errors, safe from what strangers wrote."""
 
 from __future__ import annotations
 

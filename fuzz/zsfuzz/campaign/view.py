@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -48,7 +48,7 @@ def render(status: Status, state: State) -> RenderableType:
     points = state.rows("SELECT at, programs, corpus FROM timeline ORDER BY at")
     rates = [
         (b["programs"] - a["programs"]) / (b["at"] - a["at"])
-        for a, b in itertools.pairwise(points)
+        for a, b in pairwise(points)
         if b["at"] > a["at"]
     ]
     if rates:

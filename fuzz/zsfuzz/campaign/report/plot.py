@@ -71,7 +71,10 @@ def plot(
         return round(HEIGHT - BOTTOM - value / highest * (HEIGHT - TOP - BOTTOM), 1)
 
     lines = tuple(
-        Line(name, f"line{i % 8}", " ".join(f"{x(a)},{y(v)}" for a, v in points), f"{points[-1][1]:,.0f}")
+        Line(
+            name, f"line{i % 8}", " ".join(f"{x(a)},{y(v)}" for a, v in points),
+            f"{points[-1][1]:,.0f}",
+        )
         for i, (name, points) in enumerate(kept)
     )  # fmt: skip
     unit, word = time_unit(seconds)

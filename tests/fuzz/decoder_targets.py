@@ -3,9 +3,9 @@
 
     python tests/fuzz/decoder_targets.py TARGET FOLDER [libFuzzer's options]
 
-FOLDER is filled with seeds.  A target lets through only what its decoder promises to raise; all
-else that it raises, and each assertion, ends the process; the input is in the folder's parent.  With
-ZSFUZZ_PLANT=1 each decoder has a fault, to see that its target finds it.
+FOLDER is filled with seeds.  A target lets through what its decoder promises to raise; all else
+that it raises, and each assertion, ends the process, and leaves the input in the folder's parent.
+With ZSFUZZ_PLANT=1 each decoder has a fault, to see that its target finds it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import resource
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from zsfuzz.guest.landlock import Access, landlock_version, make_ruleset, restrict_self
@@ -81,7 +81,7 @@ def _namespaces(kernel: Path, root: Path, folder: Path) -> int:
 
     for flags in (_CLONE_NEWUSER | _CLONE_NEWNET, _CLONE_NEWNET):
         try:
-            subprocess.run(["true"], check=True, preexec_fn=lambda f=flags: try_out(f))
+            subprocess.run(["true"], check=True, preexec_fn=partial(try_out, flags))  # noqa: PLW1509
         except (OSError, subprocess.SubprocessError):
             continue
         return flags

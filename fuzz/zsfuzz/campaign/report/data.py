@@ -130,7 +130,8 @@ def _patches(runs: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, str]]:
 
 
 def _sources(state: State, kernels: list[dict[str, Any]]) -> Iterator[tuple[SourceCounts, Path]]:
-    counts, where = [], {}
+    counts: list[SourceCounts] = []
+    where: dict[str, Path] = {}
     for row in kernels:
         folder = state.layout.kernels / row["key"]
         try:

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from zsfuzz import matrix as matrices
+from zsfuzz.annotate.lcov import write_tracefile
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
@@ -139,6 +140,7 @@ def build_kernels(
 )
 @click.option("--until-finding", is_flag=True, help="Stop at the first finding.")
 @click.option("--json", "json_file", type=FILE, help="Write the summary to this file as well.")
+@click.option("--lcov", type=FILE, help="Write the coverage for lcov and genhtml to this file.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -155,13 +157,15 @@ def run(
     output: Path,
     until_finding: bool,
     json_file: Path | None,
+    lcov: Path | None,
 ) -> None:
     """Fuzz: run programs on the kernel and on the model, and save where they differ."""
     check_corpus(corpus)
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        result = _run_one(build_kernels(design, flavours, linux, patches, variants), options)
+        built = [build_kernels(design, flavours, linux, patches, variants)]
+        results = [result := _run_one(built[0], options)]
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
     else:
@@ -174,6 +178,9 @@ def run(
         troubled = any(result.troubled for result in results)
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
+    if lcov is not None:
+        explored = zip(built, results, strict=False)  # a run that was stopped has no later ones
+        write_tracefile(lcov, [(kernels[0], result.hits) for kernels, result in explored])
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
 
 

@@ -80,6 +80,7 @@ class Result:
     output: str = ""
     no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
+    hits: tuple[int, ...] = ()  # of each coverage site, by the explorer
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -288,6 +289,7 @@ class Run:
             seconds=workers[0].stats.get("microseconds", 0) / 1e6,
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
+            hits=tuple(self._hits()),
             findings=tuple(_describe(path) for path in self._findings()),
             bad_files=tuple(self._bad),
             new_inputs=self._kept,

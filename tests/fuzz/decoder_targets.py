@@ -181,21 +181,18 @@ TARGETS: dict[str, Target] = {
 
 def plant() -> None:
     """Break what the decoders lean on, each as somebody might."""
-    real_name, real_take = text.parse_name, records._Reader.take_bytes
-    real_check, real_strip = corpusfile._unpack_op, complaints.strip_prefix
+    real_take, real_strip = records._Reader.take_bytes, complaints.strip_prefix
 
-    def any_number(kind: str, token: str, line: int) -> int:
-        return int(token[1:]) if token[1:].isdigit() else real_name(kind, token, line)
+    def any_number(token: str) -> int:
+        return int(token, 0)
 
     def short(self: records._Reader, size: int, what: str) -> bytes:
         taken = self.data[self.offset : self.offset + size]
         self.offset += size
         return taken if taken else real_take(self, size, what)
 
-    def trusting(row: list[object]) -> object:
-        if not isinstance(row, list):
-            raise AttributeError(row)  # noqa: TRY004 - the fault
-        return real_check(row)
+    def trusting(error: Exception, data: bytes) -> str:
+        return str(error).split("incomplete")[1]
 
     def careless(line: str) -> str:
         return real_strip(line) + line[120]
@@ -203,9 +200,9 @@ def plant() -> None:
     def unreadable(*_: object) -> int:
         raise RecursionError
 
-    mock.patch.object(text, "parse_name", any_number).start()
+    mock.patch.object(text, "_number", any_number).start()
     mock.patch.object(records._Reader, "take_bytes", short).start()
-    mock.patch.object(corpusfile, "_unpack_op", trusting).start()
+    mock.patch.object(corpusfile, "_why", trusting).start()
     mock.patch.object(complaints, "strip_prefix", careless).start()
     mock.patch.object(store, "sightings", unreadable).start()
 

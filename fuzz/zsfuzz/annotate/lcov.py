@@ -4,15 +4,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from zsfuzz.annotate.counts import BranchCount, SourceCounts
+from zsfuzz.annotate.counts import SOURCE, BranchCount, SourceCounts, count_source
+from zsfuzz.atomic import replace_file
+from zstools.kernel import Kernel
 
 
 def tracefile(sources: Iterable[tuple[SourceCounts, Path]]) -> str:
     """Write a tracefile; each path is where the tools shall look for the text."""
     return "".join(f"{line}\n" for counts, path in sources for line in _record(counts, path))
+
+
+def write_tracefile(path: Path, runs: Iterable[tuple[Kernel, Sequence[int]]]) -> None:
+    """Write what runs have reached, by the hits of each kernel's sites; raises OutputLost."""
+    sources = []
+    for kernel, hits in runs:
+        source = kernel.source / SOURCE
+        build = f"{kernel.spec.design} {kernel.spec.flavour}"
+        sources.append((count_source(kernel.layout, source.read_text(), hits, build), source))
+    replace_file(path, tracefile(sources).encode())
 
 
 def _record(counts: SourceCounts, path: Path) -> Iterator[str]:

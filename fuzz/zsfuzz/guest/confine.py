@@ -81,7 +81,7 @@ def _namespaces(kernel: Path, root: Path, folder: Path) -> int:
 
     for flags in (_CLONE_NEWUSER | _CLONE_NEWNET, _CLONE_NEWNET):
         try:
-            subprocess.run(["true"], check=True, preexec_fn=partial(try_out, flags))  # noqa: PLW1509
+            subprocess.run(["true"], check=True, preexec_fn=partial(try_out, flags))
         except (OSError, subprocess.SubprocessError):
             continue
         return flags

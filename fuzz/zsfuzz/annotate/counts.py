@@ -78,7 +78,7 @@ def count_source(layout: Path, text: str, hits: Sequence[int], build: str) -> So
         lines=lines,
         untold=frozenset(facts["lines_left_out"]),
         branches=tuple(BranchCount(b.line, *_times(b, by_pc)) for b in branches),
-        functions=_functions(text, sites, hits),
+        functions=_functions(text, lines),
         total=sum(hits),
     )
 
@@ -95,23 +95,17 @@ def _times(branch: Branch, hits: Mapping[int, int]) -> tuple[int, int]:
     return taken, passed
 
 
-def _functions(
-    text: str, sites: Sequence[dict[str, object]], hits: Sequence[int]
-) -> tuple[FunctionCount, ...]:
-    defined = _definitions(text)
-    first: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    for site, n in zip(sites, hits, strict=True):
-        name, line = str(site["function"]), site["line"]
-        if site["file"] != SOURCE or name not in defined or not isinstance(line, int):
-            continue
-        if line < first.get(name, line + 1):
-            first[name], counts[name] = line, n
-        elif line == first[name]:
-            counts[name] = max(counts[name], n)
-    return tuple(
-        sorted((FunctionCount(n, defined[n], c) for n, c in counts.items()), key=lambda f: f.line)
-    )
+def _functions(text: str, lines: Mapping[int, int]) -> tuple[FunctionCount, ...]:
+    """Count by the lines of each function: most are inlined, and have no entry of their own."""
+    defined = sorted((line, name) for name, line in _definitions(text).items())
+    ends = [line for line, _ in defined[1:]] + [text.count("\n") + 2]
+    found = []
+    for (start, name), end in zip(defined, ends, strict=True):
+        counts = [n for line in range(start, end) if (n := lines.get(line)) is not None]
+        if counts:
+            # Loops are executed more often than they are entered: the first line tells best.
+            found.append(FunctionCount(name, start, next(filter(None, counts), 0)))
+    return tuple(found)
 
 
 _DEFINITION = re.compile(r"[a-z][\w\s*]*?\b(\w+)\([^;]*$")
@@ -142,12 +136,10 @@ def _add(left: SourceCounts, right: SourceCounts) -> SourceCounts:
         line: left.lines.get(line, 0) + right.lines.get(line, 0)
         for line in sorted(left.lines.keys() | right.lines.keys())
     }
-    counts = {f.name: f.count for f in less.functions}
-    functions = tuple(replace(f, count=f.count + counts.get(f.name, 0)) for f in more.functions)
     return replace(
         more,
         builds=more.builds + less.builds,
         lines=lines,
         untold=(left.untold | right.untold) - lines.keys(),
-        functions=functions,
+        functions=_functions(more.text, lines),
     )

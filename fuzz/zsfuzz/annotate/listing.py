@@ -57,7 +57,7 @@ def _lines(counts: SourceCounts) -> Iterable[SourceLine]:
         count, ways = counts.lines.get(number), branches.get(number, [])
         kind = _kind(count, ways, number in counts.untold)
         shown = "" if count is None else f"{count:,}"
-        told = "  ".join(f"{b.taken:,} / {b.passed:,}" for b in ways)
+        told = ", ".join(f"{b.taken:,} / {b.passed:,}" for b in ways)
         yield SourceLine(number, text, kind, shown, told)
 
 

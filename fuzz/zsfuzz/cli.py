@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from zsfuzz.annotate.lcov import write_tracefile
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
+from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -32,12 +35,12 @@ from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
-from zsfuzz.terminal import one_line, printable, say
-from zsfuzz.text import format_program
+from zsfuzz.terminal import one_line, say, visible
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -57,15 +60,26 @@ class Failed(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turn our own errors, and Ctrl-C before there is a result, into one line and exit code 2."""
+    """End with exit code 2 whatever goes wrong, since Python's own 1 would mean a finding.
+
+    Our own errors, a failing system call and Ctrl-C before there is a result are one line each.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except (ZsfuzzError, ZsToolsError) as error:
-            raise Failed(printable(str(error))) from error
+            raise Failed(visible(str(error))) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
+        except OSError as error:
+            where = error.filename or "reading or writing failed"
+            raise Failed(visible(f"{where}: {(error.strerror or str(error)).lower()}")) from error
+        except Exception as error:
+            traceback.print_exc()
+            raise Failed("this is a fault of zsfuzz itself: please report it") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,6 +98,7 @@ main.add_command(corpus_group)
 main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(check_reproducers)
 
 
 def build_kernels(
@@ -375,6 +390,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
+bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
 
 
@@ -393,8 +409,7 @@ def show(files: tuple[Path, ...]) -> None:
             say(f"error: {error}", err=True)
             failed = True
             continue
-        note = "".join(f"# {line}\n" for line in entry.note.splitlines())
-        say(f"# {one_line(str(path))}\n{note}{format_program(entry.program)}")
+        say(f"# {one_line(str(path))}\n{to_text(entry)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import click
 
-_KEPT = "\n\t"
+from zsfuzz.text import printable
 
 
-def printable(text: str) -> str:
-    """Put a replacement character for all that is no visible character, newline or tab.
+def visible(text: str) -> str:
+    """Make each line printable; newlines and tabs stay.
 
     Escape sequences can retitle a terminal, clear it or type into it; marks of direction can show
     text in another order than it has.
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c in _KEPT else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: str) -> str:
@@ -28,4 +24,4 @@ def one_line(text: str) -> str:
 
 def say(text: str, *, nl: bool = True, err: bool = False) -> None:
     """Print text that strangers may have had a part in."""
-    click.echo(printable(text), nl=nl, err=err)
+    click.echo(visible(text), nl=nl, err=err)

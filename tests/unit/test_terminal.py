@@ -19,7 +19,7 @@ from zsfuzz.errors import BadCorpusFile
 from zsfuzz.outcome import Outcome
 from zsfuzz.replay.formats import to_junit, to_ktap
 from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict
-from zsfuzz.terminal import one_line, printable
+from zsfuzz.terminal import one_line, visible
 from zsfuzz.text import parse_program
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\r"
@@ -31,7 +31,7 @@ def harmless(text: str) -> bool:
 
 
 def test_only_visible_characters_newlines_and_tabs_stay():
-    assert printable("a\tb\n\u00fc" + ESCAPES) == "a\tb\n\u00fc" + "".join(
+    assert visible("a\tb\n\u00fc" + ESCAPES) == "a\tb\n\u00fc" + "".join(
         c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in ESCAPES
     )
     assert one_line("a\nb\tc") == "a b c"

@@ -71,7 +71,7 @@ def replay(
     if output is None:
         say(text, nl=False)
     else:
-        replace_file(output, text.encode())
+        replace_file(output, text.encode(errors="replace"))
         say(report.last_line)
     for bad in report.errors:
         say(f"error: {bad}", err=True)

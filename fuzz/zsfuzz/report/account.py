@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.titles import Difference
 from zsfuzz.outcome import Outcome
 from zsfuzz.report.zspageview import ZspageView, zspage_of
-from zsfuzz.terminal import printable
-from zsfuzz.text import format_op
+from zsfuzz.text import format_op, printable
 from zsfuzz.values import show
 from zsmodel.rules import Rule, rule_for
 
@@ -161,8 +161,8 @@ def _minimised(finding: Finding) -> str:
 
 
 def _replay(finding: Finding, program_file: Path) -> str:
-    variants = "".join(f"--variant {name} " for name in finding.kernel.get("variants", ()))
-    return f"zsfuzz replay {variants}{program_file}"
+    arguments = finding.kernel.get("arguments", ())  # the kernel on which it was found
+    return shlex.join(["zsfuzz", "replay", *arguments, str(program_file)])
 
 
 def _kernel(finding: Finding) -> str:

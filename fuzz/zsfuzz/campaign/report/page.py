@@ -13,7 +13,7 @@ from zsfuzz.annotate.listing import listing_of
 from zsfuzz.campaign.report.data import Told, name_of
 from zsfuzz.campaign.report.plot import Plot, plot, rates
 from zsfuzz.campaign.state import State
-from zsfuzz.terminal import printable
+from zsfuzz.terminal import visible
 
 
 @cache
@@ -25,7 +25,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     return environment.get_template("campaign.html")
 

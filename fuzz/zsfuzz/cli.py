@@ -20,6 +20,7 @@ from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
@@ -33,6 +34,7 @@ from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
@@ -95,6 +97,7 @@ main.add_command(corpus_group)
 main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(check_reproducers)
 
 
 def build_kernels(
@@ -380,6 +383,7 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
+bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
 
 

@@ -78,12 +78,16 @@ class GuestRefused(HarnessError):
 
 
 class GuestLost(ZsfuzzError):
-    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
+    """The guest went away in mid-program: a kernel panic, or someone killed it from outside.
 
-    def __init__(self, reason: str, console: str = "") -> None:
+    `results` are those of the operations that were finished before.
+    """
+
+    def __init__(self, reason: str, console: str = "", results: bytes = b"") -> None:
         super().__init__(reason)
         self.reason = reason
         self.console = console
+        self.results = results
 
 
 class GuestHang(ZsfuzzError):

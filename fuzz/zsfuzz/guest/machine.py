@@ -80,7 +80,7 @@ class Machine:
     def collect(self) -> bytes:
         """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
         if not self.ring.answered(_POLLS):
-            self._wait()
+            self._wait_for_one()
         if self.ring.info("taint"):
             answer = None if self.ring.info("status") else self.ring.result()
             raise KernelSplat(_COMPLAINED, self.console(), answer)
@@ -133,6 +133,12 @@ class Machine:
         self.ring.command(self._abi.constant("CMD_TRIP"))
         self._wait()
         self._judge()
+
+    def _wait_for_one(self) -> None:
+        try:
+            self._wait()
+        except GuestLost as error:
+            raise GuestLost(error.reason, error.console, self.ring.finished()) from None
 
     def _wait(self, pause: float = 0.0) -> None:
         """Poll with a deadline that starts anew whenever the module has done an operation.

@@ -98,12 +98,13 @@ def _lists(*names: str, known: Callable[[], tuple[str, ...]], text: str) -> Call
 @click.option("--scheduler", metavar="ADDRESS",
               help="Run the workers as tasks of this Dask scheduler.")  # fmt: skip
 @click.option("--exchange", metavar="URL",
-              help="Where these tasks put what they find (fsspec).  [default: the directory]")  # fmt: skip
+              help="Where these tasks put what they find (fsspec).")  # fmt: skip
 @click.option("--prometheus", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve metrics on this port of 127.0.0.1.")  # fmt: skip
 @click.pass_context
 def start(
     ctx: click.Context,
+    /,
     directory: Path,
     seconds: float | None,
     scheduler: str | None,

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.schema import TABLES, VERSION
@@ -49,9 +47,7 @@ def open_for_writing(root: Path) -> tuple[sqlite3.Connection, str]:
         raise  # a full or read-only disk: nothing that a new database would cure
     except sqlite3.DatabaseError as error:
         kept = _set_aside(path)
-        connection = _open(path)
-        _restore(connection, Layout(root).totals)
-        return connection, f"the database was damaged ({error}) and is kept as {kept.name}"
+        return _open(path), f"the database was damaged ({error}) and is kept as {kept.name}"
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -97,41 +93,3 @@ def _set_aside(path: Path) -> Path:
         if old.exists():
             old.rename(kept.with_name(kept.name + suffix))
     return kept
-
-
-def _restore(connection: sqlite3.Connection, totals: Path) -> None:
-    """Enter the totals as one run and one worker that have ended."""
-    known = read_totals(totals)
-    counters = known["counters"]
-    connection.execute(
-        "INSERT INTO runs (id, wall, at, seconds, pid, host, options, ended)"
-        " VALUES (1, ?, 0, ?, 0, '', '{}', 'restored')",
-        (known["wall"], known["seconds"]),
-    )
-    connection.execute(
-        "INSERT INTO workers (id, run, slot, kernel, faults, place, at, seconds,"
-        " programs, operations, counters, ended) VALUES (?, 1, -1, '', '', '', 0, 0, ?, ?, ?, ?)",
-        (
-            known["last_worker"] + 1,
-            counters.get("programs", 0),
-            counters.get("operations", 0),
-            json.dumps(counters),
-            "restored",
-        ),
-    )
-
-
-def read_totals(path: Path) -> dict[str, Any]:
-    """Read totals.json; zeros if it is not there, or damaged."""
-    totals: dict[str, Any] = {"seconds": 0.0, "wall": 0.0, "last_worker": 0, "counters": {}}
-    try:
-        known = json.loads(path.read_bytes())
-        counters = {str(name): int(count) for name, count in known["counters"].items()}
-        return {
-            "seconds": float(known["seconds"]),
-            "wall": float(known["wall"]),
-            "last_worker": int(known["last_worker"]),
-            "counters": counters,
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return totals

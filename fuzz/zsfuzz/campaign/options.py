@@ -53,5 +53,9 @@ class Options:
     def from_json(cls, text: str) -> Options:
         """Read back what `as_json` gave; what another version had besides is left out."""
         known: dict[str, Any] = json.loads(text)
-        facts = {k: v for k, v in known.items() if k in cls.__dataclass_fields__}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+        facts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in known.items()
+            if name in cls.__dataclass_fields__
+        }
+        return cls(**facts)

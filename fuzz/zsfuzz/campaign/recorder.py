@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zsfuzz.atomic import replace_file
+from zsfuzz.campaign.found import Found
 from zsfuzz.campaign.state import State, add_up
 from zsfuzz.coverage import Coverage, CoverageMap
-from zsfuzz.findings.store import list_findings
 from zstools.kernel import Kernel
 
 TIMELINE_EVERY = 10.0  # seconds
@@ -66,14 +66,12 @@ class Recorder:
         self.run = run
         self.clock = clock
         self.kernels: dict[str, KernelRecord] = {}
-        self.findings: dict[tuple[str, str], dict[str, object]] = {}
+        self.findings = Found(state)
         self.fresh_at = clock.at  # when there was new coverage last
         self._ended = Counter(state.totals())
         self._live: dict[int, tuple[str, dict[str, int], list[int]]] = {}
         self._events: list[dict[str, object]] = []
         self._timeline_at = -TIMELINE_EVERY
-        for row in state.rows("SELECT * FROM findings"):
-            self.findings[row["design"], row["id"]] = row
         last = state.rows("SELECT max(at) AS at FROM coverage")[0]["at"]
         if last is not None:
             self.fresh_at = min(last, clock.at)
@@ -124,9 +122,10 @@ class Recorder:
 
     def write(self, corpus: int, workers: int) -> None:
         """Write all that is known; raises sqlite3.OperationalError, OutputLost."""
-        at, wall, events = self.clock.at, time.time(), list(self._events)
+        seconds, wall, events = self.clock.run_seconds, time.time(), list(self._events)
+        at = self.clock.before + seconds
         with self.state.transaction():
-            self.state.update("runs", self.run, seconds=self.clock.run_seconds)
+            self.state.update("runs", self.run, seconds=seconds)
             for worker, (kernel, counters, hits) in self._live.items():
                 self.state.worker_did(worker, counters)
                 if hits:
@@ -139,7 +138,7 @@ class Recorder:
             if at - self._timeline_at >= TIMELINE_EVERY:
                 self._write_timeline(at, wall, corpus, workers)
         del self._events[: len(events)]
-        self._write_totals(wall)
+        self._write_totals(at, wall)
 
     def _write_coverage(self, at: float, wall: float, key: str, found: Coverage | None) -> None:
         if found is not None:
@@ -158,10 +157,10 @@ class Recorder:
         )  # fmt: skip
         self._timeline_at = at
 
-    def _write_totals(self, wall: float) -> None:
+    def _write_totals(self, at: float, wall: float) -> None:
         last = self.state.rows("SELECT max(id) AS id FROM workers")[0]["id"] or 0
         content = {
-            "seconds": self.clock.at,
+            "seconds": at,
             "wall": wall,
             "last_worker": last,
             "counters": {name: n for name, n in self.totals().items() if n},
@@ -184,33 +183,10 @@ class Recorder:
         self._ended.update(counters)
         del self._live[worker]
 
-    def look_for_findings(self, designs: Sequence[str]) -> None:
+    def look_for_findings(self) -> None:
         """Enter what workers have saved; raises OperationalError."""
-        layout = self.state.layout
-        with self.state.transaction():
-            for design in designs:
-                for found in list_findings(layout.root, layout.findings_of(design)):
-                    self._enter(design, found)
-
-    def _enter(self, design: str, found: Mapping[str, object]) -> None:
-        key = (design, str(found["id"]))
-        known = self.findings.get(key)
-        if known is not None and known["seen"] == found["seen"]:
-            return
-        row = known or {
-            "design": design,
-            "id": found["id"],
-            "outcome": found["outcome"],
-            "title": found["title"],
-            "path": f"{self.state.layout.findings_of(design)}/{found['id']}",
-            "at": self.clock.at,
-            "wall": time.time(),
-        }
-        row = {**row, "seen": found["seen"]}
-        self.state.insert("findings", **row)
-        self.findings[key] = row
-        if known is None:
-            self.event("finding", f"{found['outcome']}: {found['title']}")
+        for row in self.findings.look(self.clock.at):
+            self.event("finding", f"{row['outcome']}: {row['title']}")
 
 
 def _copy_facts(kernel: Kernel, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
     """Run to the end; the caller holds the directory's lock.  Returns the last status."""
     latest: Status = {}
     with ExitStack() as stack:
-        wait = time.sleep
+        wait: Callable[[float], None] = time.sleep
         if prometheus is not None:
             endpoint = Endpoint(prometheus, lambda: latest)
             stack.callback(endpoint.close)
@@ -45,8 +46,8 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
             wait = endpoint.wait
         supervisor = Supervisor(session.root, session.options, session.kernels, wait)
         ask_to_stop_on_signals(supervisor)
-        supervisor.open()
-        spawn = _spawn(session, supervisor, stack)
+        spawn = _spawn(session, stack)
+        supervisor.open()  # from now on time is counted
         screen = stack.enter_context(Screen(console))
 
         def show() -> None:
@@ -59,11 +60,11 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
     return read_status(session.root)
 
 
-def _spawn(session: Session, supervisor: Supervisor, stack: ExitStack) -> Spawn:
+def _spawn(session: Session, stack: ExitStack) -> Spawn:
     if session.scheduler is not None:
         from zsfuzz.campaign.distributed import connect  # noqa: PLC0415 - an extra
 
-        return stack.enter_context(connect(session, supervisor))
+        return stack.enter_context(connect(session))
     cpus = sorted(os.sched_getaffinity(0))
     return LocalSpawn(
         session.root,

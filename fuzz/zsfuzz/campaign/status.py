@@ -58,7 +58,7 @@ def status_of(state: State) -> Status:
         "operations": totals["operations"],
         "programs_per_second": _rate(state),
         "findings": [
-            {**row, "path": str(state.layout.root / row["path"])}
+            {**row, "path": str(state.layout.root.absolute() / row["path"])}
             for row in state.rows("SELECT * FROM findings ORDER BY at")
         ],
         "coverage": _sum_of(kernels) | {"kernels": kernels},

@@ -19,9 +19,10 @@ from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.disk import DiskWatch
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
-from zsfuzz.campaign.leftovers import take_up
+from zsfuzz.campaign.leftovers import keep_all, take_up
 from zsfuzz.campaign.options import Options
 from zsfuzz.campaign.recorder import Clock, Recorder
+from zsfuzz.campaign.restoring import restore
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import Backoff, Running, Slot
 from zsfuzz.campaign.state import State
@@ -72,6 +73,7 @@ class Supervisor:
             layout.corpus, layout.root / "pool", options.max_operations, layout.damaged
         )
         left, saved = take_up(self.state, self.store.add)
+        self.restored = restore(self.state)
         make_directory(layout.work)
         self._name_supervisor()
         clock = Clock(self.state.seconds())
@@ -104,6 +106,8 @@ class Supervisor:
         event("start", f"{len(self.slots)} workers, {len(self.kernels)} kernels")
         if self.state.repaired:
             event("damage", self.state.repaired)
+        if self.restored:
+            event("damage", f"the database had forgotten {self.restored:,} programs")
         if left:
             event("recovery", f"{left} workers were killed with the campaign, {saved} inputs kept")
         for bad in self.store.bad:
@@ -200,7 +204,7 @@ class Supervisor:
         if self.store.look_now():
             self.recorder.event("corpus", "programs were put into the corpus from outside")
         self.store.sync()
-        self.recorder.look_for_findings(sorted({k.spec.design for k in self.kernels}))
+        self.recorder.look_for_findings()
         self.recorder.write(len(self.store), sum(1 for slot in self.slots if slot.running))
 
     # ---- one slot ---------------------------------------------------------------------------
@@ -253,20 +257,22 @@ class Supervisor:
 
     def _close(self, slot: Slot, one: Running, now: float) -> None:
         """Take up all that a worker left; what raises here is done again at the next tick."""
-        if one.keeper:
-            one.keeper.keep()
+        keep_all(one.order.work, one.order.max_operations, self.store.add, one.keeper)
+        ran = one.worker.counters().get("programs", 0) > 0
         why = one.killed or one.why or ""
         number = one.order.worker
         self.recorder.worker_ended(number, why.splitlines()[0] if why else "in order")
         shutil.rmtree(one.order.work, ignore_errors=True)
         slot.running = None
         self.schedule.give_back(one.order.assignment, now - one.started)
-        self.ran += one.beats > 0
+        self.ran += ran
         if why:
             self.died += 1
             pause = slot.backoff.died(now, now - one.started)
             kind = "stalled" if one.killed else "died"
-            self.recorder.event(kind, f"{why} (next one in {pause:g} s)", number)
+            first, _, words = why.partition("\n")
+            text = f"{first} (next one in {pause:g} s)\n{words}".strip()
+            self.recorder.event(kind, text, number)
 
 
 def ask_to_stop_on_signals(supervisor: Supervisor) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,14 +68,22 @@ class LocalWorker:
     def __init__(self, config: WorkerConfig, process: WorkerProcess) -> None:
         self._work = Path(config.work)
         self._process = process
+        self._asked = False
         self.identity = Identity.of(process.process.pid)
 
     def ended(self) -> str | None:
         """Say why it ended, with its last words if that was not in order."""
         code = self._process.process.poll()
+        if self._asked and code == -signal.SIGTERM:
+            return ""  # it had not yet begun
         if not code:
             return None if code is None else ""
-        return f"ended with {code}: {self._process.last_words() or 'no words'}"
+        words = self._process.last_words()
+        last = words.splitlines()[-1] if words else "no words"
+        how = (
+            f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}: {last}"
+        )
+        return f"{how}\n{words}".strip()
 
     def counters(self) -> dict[str, int]:
         """Read its counters."""
@@ -86,6 +95,7 @@ class LocalWorker:
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
+        self._asked = True
         self._process.ask_to_stop()
 
     def kill(self) -> None:

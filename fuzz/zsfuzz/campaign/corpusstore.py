@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from zsfuzz.atomic import TEMPORARY, make_directory, sync_directory
-from zsfuzz.corpusfile import SUFFIX, Entry, load, load_dir, save
+from zsfuzz.corpusfile import SUFFIX, Entry, load, load_wire, save
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.mutation.rawbytes import encode
 from zsfuzz.pool import PoolWriter
-from zsfuzz.program import Program
+from zsfuzz.program import OP_SIZE, Program, digest_of
 
 NOTE = "found by zsfuzz campaign: new coverage"
 SYNC_SECONDS = 0.2  # of each look that writing to the disk may take
@@ -42,11 +42,14 @@ class CorpusStore:
         """Take up the corpus as it is, the shortest programs first."""
         for path in self.folder.glob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
-        entries, errors = load_dir(self.folder)
-        for error in errors:
-            self._set_aside(error)
-        for entry in sorted(entries, key=lambda entry: len(entry.program)):
-            self._enter(entry.program.canonical())
+        wires = []
+        for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
+            try:
+                wires.append(load_wire(path))
+            except BadCorpusFile as error:
+                self._set_aside(error)
+        for wire in sorted(wires, key=len):
+            self._enter(wire)
 
     def _set_aside(self, error: BadCorpusFile) -> None:
         # A name that is taken keeps the program from being saved when it is found again.
@@ -54,10 +57,10 @@ class CorpusStore:
         make_directory(self._damaged)
         error.path.rename(self._damaged / error.path.name)
 
-    def _enter(self, program: Program) -> None:
-        if len(program) <= self._limit:
-            self._pool.add(encode(program.wire, self._limit))
-        self._known.add(program.digest)
+    def _enter(self, wire: bytes) -> None:
+        if len(wire) <= OP_SIZE * self._limit:
+            self._pool.add(encode(wire, self._limit))
+        self._known.add(digest_of(wire))
 
     def add(self, program: Program, note: str = NOTE) -> bool:
         """Save a program and let all workers know; False if it was there."""
@@ -65,7 +68,7 @@ class CorpusStore:
         if program.digest in self._known:
             return False
         self._unsynced.append(save(self.folder, Entry(program, note), durable=False))
-        self._enter(program)
+        self._enter(program.wire)
         return True
 
     def look_now(self) -> int:
@@ -81,12 +84,12 @@ class CorpusStore:
 
     def _take(self, path: Path) -> bool:
         try:
-            program = load(path).program.canonical()
+            wire = load(path).program.canonical().wire
         except BadCorpusFile as error:
             self._set_aside(error)
             return False
-        if program.digest not in self._known:
-            self._enter(program)
+        if digest_of(wire) not in self._known:
+            self._enter(wire)
         self._known.add(path.name.removesuffix(SUFFIX))
         return True
 

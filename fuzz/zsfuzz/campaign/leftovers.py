@@ -16,6 +16,7 @@ from zsfuzz.campaign.state import Row, State
 from zsfuzz.campaign.worker import HITS, NAME, STATS
 from zsfuzz.corpus.keeper import InputKeeper
 from zsfuzz.coverage import read_hits
+from zsfuzz.findings.triage import TROUBLES
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.program import Program
 from zsfuzz.stats import read_stats
@@ -34,10 +35,7 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
     left = state.rows("SELECT * FROM workers WHERE ended IS NULL")
     for row in left:
         _end(row)
-    saved = sum(
-        InputKeeper(folder / "inputs", _limit(folder), save).keep()
-        for folder in sorted(layout.work.glob("*/"))
-    )
+    saved = sum(keep_all(folder, _limit(folder), save) for folder in sorted(layout.work.glob("*/")))
     Found(state).look(state.seconds())
     with state.transaction():
         for row in left:
@@ -46,6 +44,17 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
     shutil.rmtree(layout.work, ignore_errors=True)
     layout.supervisor.unlink(missing_ok=True)
     return len(left), saved
+
+
+def keep_all(
+    folder: Path,
+    limit: int,
+    save: Callable[[Program], object],
+    inputs: InputKeeper | None = None,
+) -> int:
+    """Save what an ended worker left in its folder: inputs, and what it was killed looking into."""
+    inputs = inputs or InputKeeper(folder / "inputs", limit, save)
+    return inputs.keep() + InputKeeper(folder / TROUBLES, limit, save).keep()
 
 
 def _end(row: Row) -> None:

@@ -19,7 +19,7 @@ from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.disk import DiskWatch
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
-from zsfuzz.campaign.leftovers import take_up
+from zsfuzz.campaign.leftovers import keep_all, take_up
 from zsfuzz.campaign.options import Options
 from zsfuzz.campaign.recorder import Clock, Recorder
 from zsfuzz.campaign.restoring import restore
@@ -257,8 +257,7 @@ class Supervisor:
 
     def _close(self, slot: Slot, one: Running, now: float) -> None:
         """Take up all that a worker left; what raises here is done again at the next tick."""
-        if one.keeper:
-            one.keeper.keep()
+        keep_all(one.order.work, one.order.max_operations, self.store.add, one.keeper)
         ran = one.worker.counters().get("programs", 0) > 0
         why = one.killed or one.why or ""
         number = one.order.worker
@@ -271,7 +270,9 @@ class Supervisor:
             self.died += 1
             pause = slot.backoff.died(now, now - one.started)
             kind = "stalled" if one.killed else "died"
-            self.recorder.event(kind, f"{why} (next one in {pause:g} s)", number)
+            first, _, words = why.partition("\n")
+            text = f"{first} (next one in {pause:g} s)\n{words}".strip()
+            self.recorder.event(kind, text, number)
 
 
 def ask_to_stop_on_signals(supervisor: Supervisor) -> None:

@@ -78,7 +78,12 @@ class LocalWorker:
             return ""  # it had not yet begun
         if not code:
             return None if code is None else ""
-        return f"ended with {code}: {self._process.last_words() or 'no words'}"
+        words = self._process.last_words()
+        last = words.splitlines()[-1] if words else "no words"
+        how = (
+            f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}: {last}"
+        )
+        return f"{how}\n{words}".strip()
 
     def counters(self) -> dict[str, int]:
         """Read its counters."""

@@ -44,6 +44,7 @@ test-kernels: kernels
 	@$(BIN)/zsfuzz kernel build --design zpdesc --flavour plain >/dev/null
 	@$(BIN)/zsfuzz kernel build --design stock --flavour plain --variant selftests >/dev/null
 	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests >/dev/null
+	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests --variant gcov >/dev/null
 
 # Again whenever what it depends on has changed.
 $(READY): pyproject.toml Makefile tools/install-packages

@@ -12,17 +12,14 @@ import click
 from rich.console import Console
 
 from zsmodel.designs import DESIGNS
-from zstools.cli import variant_option
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
+from zstools.cli import adapter_option, config_option, linux_option, variant_option
+from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, ensure_kernel, usual_design
 from zstools.progress import for_console
 
 design_option = click.option(
-    "--design", type=click.Choice(tuple(DESIGNS)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched.",
-)  # fmt: skip
-linux_option = click.option(
-    "--linux", type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Kernel tree to copy, instead of Debian's source.",
+    "--design", type=click.Choice((*DESIGNS, AUTO)),
+    help="Where object owners are kept; stock: unpatched; auto: as it is in the tree.  "
+    "[default: zspage; auto with --linux]",
 )  # fmt: skip
 patch_option = click.option(
     "--patch", "patches", multiple=True,
@@ -32,7 +29,7 @@ patch_option = click.option(
 
 
 def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --design, --flavour (`flavour` by default), --variant, --linux and --patch.
+    """Add the options that name a kernel, from --design to --adapter; --flavour is `flavour`.
 
     The command gets them as one KernelSpec, named `spec`.
     """
@@ -41,14 +38,18 @@ def kernel_options(flavour: str) -> Callable[[Callable[..., Any]], Callable[...,
         @wraps(command)
         def with_spec(
             *,
-            design: str,
+            design: str | None,
             flavour: str,
             variants: tuple[str, ...],
             linux: Path | None,
             patches: tuple[Path, ...],
+            config: tuple[Path, ...],
+            adapter: Path | None,
             **others: Any,
         ) -> Any:
-            return command(spec=KernelSpec(design, flavour, linux, patches, variants), **others)
+            chosen = usual_design(design, linux)
+            spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter)
+            return command(spec=spec, **others)
 
         for option in reversed(_options(flavour)):
             with_spec = option(with_spec)
@@ -64,7 +65,15 @@ def _options(flavour: str) -> list[Callable[[Callable[..., Any]], Callable[..., 
         variant_option,
         linux_option,
         patch_option,
+        config_option,
+        adapter_option,
     ]
+
+
+__all__ = [
+    "adapter_option", "config_option", "design_option", "kernel_options", "linux_option",
+    "patch_option", "take_kernel",
+]  # fmt: skip
 
 
 def take_kernel(spec: KernelSpec) -> Kernel:

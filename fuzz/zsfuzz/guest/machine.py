@@ -58,6 +58,7 @@ class Machine:
             page_size=info("page_size"),
             chain_size=info("chain_size"),
             min_alloc_size=info("min_alloc_size"),
+            writeback_batch=info("writeback_batch"),
             has_memcg=bool(features & self._abi.constant("HAS_MEMCG")),
             has_migration=bool(features & self._abi.constant("HAS_MIGRATION")),
             has_faults=bool(features & self._abi.constant("HAS_FAULTS")),

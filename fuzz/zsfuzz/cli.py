@@ -23,6 +23,7 @@ from zsfuzz.bench.bugs.cli import bugs_command
 from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
+from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
@@ -35,11 +36,14 @@ from zsfuzz.kerneloptions import (
     design_option,
     linux_option,
     patch_option,
+    profile_option,
     take_kernel,
 )
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.probe.cli import probe_command
+from zsfuzz.probe.kernel import ask
 from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.checkcli import check_reproducers
@@ -48,6 +52,8 @@ from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.text import printable
+from zsfuzz.verify.cli import bisect as bisect_command
+from zsfuzz.verify.cli import verify as verify_command
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -98,12 +104,16 @@ def main() -> None:
 
 
 main.add_command(kernel_group)
+kernel_group.add_command(probe_command)
 main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
+main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(verify_command)
+main.add_command(bisect_command)
 main.add_command(check_reproducers)
 
 
@@ -115,14 +125,16 @@ def build_kernels(
     variants: tuple[str, ...] = (),
     config: tuple[Path, ...] = (),
     adapter: Path | None = None,
+    profile: str | None = None,
 ) -> list[Kernel]:
-    """Take the kernels from the cache, or build them with a progress bar."""
+    """Take the kernels from the cache, or build them with a progress bar; probe the first."""
     chosen = usual_design(design, linux)
-    specs = [
-        KernelSpec(chosen, flavour, linux, patches, variants, config, adapter)
-        for flavour in flavours
-    ]
-    return [take_kernel(spec) for spec in specs]
+    kernels: list[Kernel] = []
+    for flavour in flavours:
+        spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter, profile)
+        kernels.append(take_kernel(spec))
+        profile = kernels[0].spec.profile
+    return kernels
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -143,6 +155,7 @@ def build_kernels(
 @patch_option
 @config_option
 @adapter_option
+@profile_option
 @click.option(
     "--time",
     "seconds",
@@ -180,6 +193,7 @@ def run(
     patches: tuple[Path, ...],
     config: tuple[Path, ...],
     adapter: Path | None,
+    profile: str | None,
     seconds: float | None,
     operations: int | None,
     seed: int,
@@ -194,7 +208,11 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        kernels = build_kernels(design, flavours, linux, patches, variants, config, adapter)
+        kernels = build_kernels(
+            design, flavours, linux, patches, variants, config, adapter, profile
+        )
+        if profile is not None:
+            _refuse_other_profile(ctx, kernels[0])
         result = _run_one(kernels, options)
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
@@ -202,7 +220,7 @@ def run(
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
         built = [
-            build_kernels(name, flavours, linux, patches, variants, config, adapter)
+            build_kernels(name, flavours, linux, patches, variants, config, adapter, profile)
             for name in DESIGNS
         ]
         results = _run_all(built, options)
@@ -212,6 +230,15 @@ def run(
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _refuse_other_profile(ctx: click.Context, kernel: Kernel) -> None:
+    """End with a line for each difference if a kernel is not as the given profile says."""
+    differences = ask(kernel)[1]
+    for line in differences:
+        click.echo(f"not as --profile says: this kernel {line}")
+    if differences:
+        ctx.exit(EXIT_FINDINGS)
 
 
 def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:

@@ -44,6 +44,10 @@ class WorkerConfig:
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
+    profile: str = ""
+    findings: str = "findings"  # folder of findings in `output`
+    pool: str = ""  # file of programs that others found, see pool.py; empty: there is none
+    faults: str = "usual"  # "many": more allocations fail
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""
@@ -80,6 +84,7 @@ def worker_config(
         inputs=str(work / "inputs"),
         output=str(output),
         work=str(work),
+        profile=kernel.spec.profile or "",
     )
 
 
@@ -92,4 +97,5 @@ def start_machine(config: WorkerConfig, *, console: str) -> Machine:
         cpu=config.guest_cpu,
         nice=config.guest_nice,
     )
-    return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)
+    console_file = Path(config.work) / console
+    return Machine(options, read_abi(Path(config.wire)), console_file, profile=config.profile)

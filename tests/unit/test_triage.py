@@ -66,7 +66,7 @@ class Desk:
         """Handle trouble, and give the one finding that is saved then."""
         assert trouble is not None
         self.triage.handle(trouble)
-        self.triage.close()
+        self.triage.write_counts()
         (finding,) = list_findings(self.folder)
         return finding
 

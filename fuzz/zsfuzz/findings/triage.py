@@ -28,7 +28,7 @@ class Triage:
         self._stats = stats
         self._config = config
         self._stopping = stopping
-        self._store = FindingStore(Path(config.output))
+        self._store = FindingStore(Path(config.output), config.findings)
         self._manifest = json.loads(Path(config.manifest).read_text())
         self._others = {
             other.flavour: partial(start_machine, other, console=f"{config.name}-{other.name}")
@@ -67,6 +67,6 @@ class Triage:
             self._store.rewrite(with_reach(finding, self._runner.target, layout))
         self._stats.add("settled")
 
-    def close(self) -> None:
-        """Write the counts of findings that were seen again."""
+    def write_counts(self) -> None:
+        """Write how often findings were seen, where that has changed."""
         self._store.close()

@@ -12,7 +12,7 @@ from rich.console import Console
 from zsfuzz.bench.speed import LENGTHS, speed
 from zsfuzz.bench.speedtable import render_speed
 from zsfuzz.kerneloptions import design_option, linux_option, take_kernel
-from zstools.kernel import KernelSpec
+from zstools.kernel import KernelSpec, usual_design
 
 
 @click.command("speed")
@@ -29,7 +29,7 @@ from zstools.kernel import KernelSpec
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench_speed(
-    design: str,
+    design: str | None,
     flavours: tuple[str, ...],
     linux: Path | None,
     lengths: tuple[int, ...],
@@ -40,7 +40,9 @@ def bench_speed(
 ) -> None:
     """Compare differential fuzzing with raw replay of the same programs, model, and transport."""
     names = flavours or ("plain", "kasan")
-    kernels = [take_kernel(KernelSpec(design, flavour, linux)) for flavour in names]
+    kernels = [
+        take_kernel(KernelSpec(usual_design(design, linux), flavour, linux)) for flavour in names
+    ]
     console = Console(stderr=True)
     figures = speed(
         kernels, seconds, seed, lengths or LENGTHS, rounds,

@@ -20,7 +20,7 @@ from zsfuzz.reached.measure import Reached, fuzz, selftests
 from zsfuzz.reached.reasons import load_reasons, reached, unreached
 from zsfuzz.selftests.run import VARIANT as TESTS
 from zstools.kbuild import COUNTED
-from zstools.kernel import Kernel, KernelSpec
+from zstools.kernel import Kernel, KernelSpec, usual_design
 from zstools.progress import for_console
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -38,7 +38,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
               help="Count what the kernel's own tests of zswap and zram reach, too.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench_coverage(
-    design: str,
+    design: str | None,
     linux: Path | None,
     times: tuple[float, ...],
     corpus: tuple[Path, ...],
@@ -47,7 +47,9 @@ def bench_coverage(
     as_json: bool,
 ) -> None:
     """Count lines and branches reached after some time, beside those of the kernel's own tests."""
-    kernel = take_kernel(KernelSpec(design, "plain", linux, (), (TESTS, VARIANT)))
+    kernel = take_kernel(
+        KernelSpec(usual_design(design, linux), "plain", linux, (), (TESTS, VARIANT))
+    )
     found = fuzz(kernel, times, seed, corpus)
     if tests:
         found.append(selftests(kernel, for_console(Console(stderr=True), False)))

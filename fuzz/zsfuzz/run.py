@@ -20,6 +20,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.swappath import why_no_swap
+from zsfuzz.terminal import one_line
 from zsfuzz.workerconfig import WorkerConfig, worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
@@ -79,6 +80,8 @@ class Result:
     output: str = ""
     no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
+    profile: str = ""  # in what the kernel differs lawfully from the model's defaults
+    hits: tuple[int, ...] = ()  # of each coverage site, by the explorer
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -103,6 +106,7 @@ class Result:
             "design": self.design,
             "flavours": list(self.flavours),
             "kernel": self.version,
+            "profile": self.profile or "default",
             "seconds": round(self.seconds, 3),
             "programs": self.total("programs"),
             "operations": self.total("operations"),
@@ -287,11 +291,13 @@ class Run:
             seconds=workers[0].stats.get("microseconds", 0) / 1e6,
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
+            hits=tuple(self._hits()),
             findings=tuple(_describe(path) for path in self._findings()),
             bad_files=tuple(self._bad),
             new_inputs=self._kept,
             output=str(self.output),
             no_swap=self._why_no_swap(workers[0]),
+            profile=self.kernels[0].spec.profile or "",
         )
 
     def _why_no_swap(self, explorer: WorkerProcess) -> str:
@@ -300,7 +306,8 @@ class Run:
 
 def _describe(path: Path) -> dict[str, object]:
     raw = json.loads(path.read_text())
-    return {"title": raw.get("title"), "outcome": raw.get("outcome"), "path": str(path.parent)}
+    title, outcome = (one_line(str(raw.get(key))) for key in ("title", "outcome"))
+    return {"title": title, "outcome": outcome, "path": str(path.parent)}
 
 
 def check_corpus(folders: Sequence[Path]) -> None:

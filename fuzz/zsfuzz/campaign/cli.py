@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands `zsfuzz campaign start`, `status` and `stop`."""
+"""The commands `zsfuzz campaign start`, `status` and `stop`; `report` is in report/cli.py."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.options import DEFAULT, FAULTS, Options
+from zsfuzz.campaign.report.cli import report
 from zsfuzz.campaign.session import Session, run_session
 from zsfuzz.campaign.state import State
 from zsfuzz.campaign.status import read_status
@@ -40,6 +41,9 @@ ALL = "all"
 @click.group()
 def campaign() -> None:
     """Fuzz for days on many cores: lose nothing, watch it, go on after any kill."""
+
+
+campaign.add_command(report)
 
 
 def _names(known: Callable[[], tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:

@@ -20,12 +20,13 @@ from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import first_account, full_account
 from zsfuzz.findings.verdict import Boot
-from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner
+from zsfuzz.terminal import say
 from zsmodel import Model
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
 
@@ -60,20 +61,22 @@ def minimise(
     console = Console(stderr=True)
     output = output or file.with_name(f"{file.name.removesuffix(SUFFIX)}.min{SUFFIX}")
     make_directory(output.parent)
-    kernel = take_kernel(spec)
+    kernel = take_kernel(as_saved(spec, file))
     with tempfile.TemporaryDirectory(prefix="zsfuzz-minimise-") as work:
-        others = _other_guests(spec, Path(work))
+        others = _other_guests(kernel.spec, Path(work))
         with boot(kernel, Path(work) / "console") as machine, interruptible() as asked:
             runner = Runner(machine, Model(machine.kernel))
             with console.status("minimising; Ctrl-C: take the best so far"):
                 found = _find(runner, entry, kernel, Limit(seconds, asked), others)
     if found is None:
-        click.echo(f"{file}: kernel and model agree, there is nothing to minimise")
+        say(f"{file}: kernel and model agree, there is nothing to minimise")
         ctx.exit(EXIT_CLEAN)
-    click.echo(render(found, output if found.minimised else file))
+    say(render(found, output if found.minimised else file))
     if found.minimised:  # after the report: it has the program if the disk is full
         note = f"{found.outcome.value}: {found.title}"
-        replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
+        told = {"profile": kernel.spec.profile} if kernel.spec.profile else {}
+        extra = {**entry.extra, **told}
+        replace_file(output, pack(Entry(found.program, note, kernel.spec.design, extra)))
     ctx.exit(EXIT_FINDINGS)
 
 
@@ -95,7 +98,7 @@ def _find(
     finding = first_account(
         runner, trouble, limit.asked,
         kernel=finding_manifest(kernel),
-        seed=entry.extra.get("seed", 0),
+        seed=_seed_of(entry),
         flavours=(kernel.spec.flavour,),
     )  # fmt: skip
     if finding.outcome is Outcome.FLAKY:
@@ -122,3 +125,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         restore()
+
+
+def _seed_of(entry: Entry) -> int:
+    seed = entry.extra.get("seed")
+    return seed if type(seed) is int else 0

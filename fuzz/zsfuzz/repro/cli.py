@@ -14,9 +14,11 @@ from zsfuzz.errors import HarnessError
 from zsfuzz.repro.ccode import to_c
 from zsfuzz.repro.pythoncode import to_python
 from zsfuzz.repro.tables import expected_of, refuse_swap
+from zsfuzz.terminal import say
 from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import parse_profile
 from zstools.paths import project_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -40,7 +42,7 @@ def repro(file: Path, form: str, design: str | None, output: Path | None) -> Non
     """
     text = render(load(file), form, design)
     if output is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
     else:
         replace_file(output, text.encode())
 
@@ -54,7 +56,8 @@ def render(entry: Entry, form: str, design: str | None = None) -> str:
     if form == "python":
         refuse_swap(entry)
     write = to_c if form == "c" else to_python
-    return write(expected_of(entry, Kernel(chosen)), protocol_version(), DESIGNS[chosen].number)
+    kernel = Kernel(chosen, profile=parse_profile(str(entry.extra.get("profile", ""))))
+    return write(expected_of(entry, kernel), protocol_version(), DESIGNS[chosen].number)
 
 
 def protocol_version() -> int:

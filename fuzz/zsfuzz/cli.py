@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from rich.text import Text
 from zsfuzz import matrix as matrices
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
-from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.bugs.cli import bugs_command
+from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
+from zsfuzz.bench.speedcli import bench_speed
 from zsfuzz.corpus.cli import corpus as corpus_group
+from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
@@ -31,17 +35,24 @@ from zsfuzz.kerneloptions import (
     design_option,
     linux_option,
     patch_option,
+    profile_option,
     take_kernel,
 )
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.probe.cli import probe_command
+from zsfuzz.probe.kernel import ask
+from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
-from zsfuzz.text import format_program
+from zsfuzz.text import printable
+from zsfuzz.verify.cli import bisect as bisect_command
+from zsfuzz.verify.cli import verify as verify_command
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
@@ -61,15 +72,26 @@ class Failed(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turn our own errors, and Ctrl-C before there is a result, into one line and exit code 2."""
+    """End with exit code 2 whatever goes wrong, since Python's own 1 would mean a finding.
+
+    Our own errors, a failing system call and Ctrl-C before there is a result are one line each.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(str(error)) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
+        except OSError as error:
+            where = error.filename or "reading or writing failed"
+            raise Failed(f"{where}: {(error.strerror or str(error)).lower()}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise Failed("this is a fault of zsfuzz itself: please report it") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,12 +103,16 @@ def main() -> None:
 
 
 main.add_command(kernel_group)
+kernel_group.add_command(probe_command)
 main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(verify_command)
+main.add_command(bisect_command)
+main.add_command(check_reproducers)
 
 
 def build_kernels(
@@ -97,14 +123,16 @@ def build_kernels(
     variants: tuple[str, ...] = (),
     config: tuple[Path, ...] = (),
     adapter: Path | None = None,
+    profile: str | None = None,
 ) -> list[Kernel]:
-    """Take the kernels from the cache, or build them with a progress bar."""
+    """Take the kernels from the cache, or build them with a progress bar; probe the first."""
     chosen = usual_design(design, linux)
-    specs = [
-        KernelSpec(chosen, flavour, linux, patches, variants, config, adapter)
-        for flavour in flavours
-    ]
-    return [take_kernel(spec) for spec in specs]
+    kernels: list[Kernel] = []
+    for flavour in flavours:
+        spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter, profile)
+        kernels.append(take_kernel(spec))
+        profile = kernels[0].spec.profile
+    return kernels
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -125,6 +153,7 @@ def build_kernels(
 @patch_option
 @config_option
 @adapter_option
+@profile_option
 @click.option(
     "--time",
     "seconds",
@@ -162,6 +191,7 @@ def run(
     patches: tuple[Path, ...],
     config: tuple[Path, ...],
     adapter: Path | None,
+    profile: str | None,
     seconds: float | None,
     operations: int | None,
     seed: int,
@@ -176,7 +206,11 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        kernels = build_kernels(design, flavours, linux, patches, variants, config, adapter)
+        kernels = build_kernels(
+            design, flavours, linux, patches, variants, config, adapter, profile
+        )
+        if profile is not None:
+            _refuse_other_profile(ctx, kernels[0])
         result = _run_one(kernels, options)
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
@@ -184,7 +218,7 @@ def run(
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
         built = [
-            build_kernels(name, flavours, linux, patches, variants, config, adapter)
+            build_kernels(name, flavours, linux, patches, variants, config, adapter, profile)
             for name in DESIGNS
         ]
         results = _run_all(built, options)
@@ -194,6 +228,15 @@ def run(
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _refuse_other_profile(ctx: click.Context, kernel: Kernel) -> None:
+    """End with a line for each difference if a kernel is not as the given profile says."""
+    differences = ask(kernel)[1]
+    for line in differences:
+        click.echo(f"not as --profile says: this kernel {line}")
+    if differences:
+        ctx.exit(EXIT_FINDINGS)
 
 
 def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:
@@ -340,48 +383,7 @@ def bench() -> None:
     """Measure how good and how fast it is."""
 
 
-@bench.command()
-@design_option
-@click.option(
-    "--flavour",
-    "flavours",
-    multiple=True,
-    type=click.Choice(("plain", "kasan")),
-    help="May be repeated.  [default: both]",
-)
-@linux_option
-@click.option(
-    "--time",
-    "seconds",
-    type=click.FloatRange(min=2),
-    default=20.0,
-    show_default=True,
-    help="Seconds for each flavour.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def speed(
-    design: str | None,
-    flavours: tuple[str, ...],
-    linux: Path | None,
-    seconds: float,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Compare differential fuzzing with raw replay of the same programs by the module."""
-    kernels = build_kernels(design, flavours or ("plain", "kasan"), linux, ())
-    figures = benchmarks.speed(kernels, seconds, seed)
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-        return
-    click.echo(
-        f"64-operation programs a second, kernel {figures['kernel']}, design {figures['design']}"
-    )
-    for flavour, found in figures["flavours"].items():
-        click.echo(
-            f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "
-            f"raw {found['raw_programs_per_second']:>10,.0f}   ratio {found['ratio']:.2f}"
-        )
+bench.add_command(bugs_command)
 
 
 @bench.command()
@@ -399,7 +401,10 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
         Console(width=160).print(costtable.render_cost(figures))
 
 
+bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
+bench.add_command(bench_speed)
+bench.add_command(bench_coverage)
 
 
 # ---- show --------------------------------------------------------------------------------------
@@ -417,8 +422,7 @@ def show(files: tuple[Path, ...]) -> None:
             click.echo(f"error: {error}", err=True)
             failed = True
             continue
-        note = f"# {entry.note}\n" if entry.note else ""
-        click.echo(f"# {path}\n{note}{format_program(entry.program)}")
+        click.echo(f"# {printable(str(path))}\n{to_text(entry)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

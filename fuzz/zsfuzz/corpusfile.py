@@ -102,9 +102,28 @@ def _unpack_entry(content: dict[str, Any], path: Path) -> Entry:
         raise BadCorpusFile(path, f"a field has another type ({error})", _DAMAGED) from error
     if not isinstance(note, str) or not isinstance(design, str):
         raise BadCorpusFile(path, "note or design is no text", _DAMAGED)
+    if wrong := _wrong_extra(extra):
+        raise BadCorpusFile(path, f"{wrong!r} in extra has another type", _DAMAGED)
     if program.digest != content.get("digest"):
         raise BadCorpusFile(path, f"its digest is not {program.digest}", _DAMAGED)
     return Entry(program, note, design, extra, path)
+
+
+def _wrong_extra(extra: Mapping[Any, Any]) -> object:
+    """Name a member of `extra` that is not what its readers take it for."""
+    for name in extra:
+        if not isinstance(name, str):
+            return name
+    if type(extra.get("seed", 0)) is not int:
+        return "seed"
+    if not isinstance(extra.get("flavour", ""), str):
+        return "flavour"
+    bugs = extra.get("bugs", {})
+    return None if isinstance(bugs, dict) and all(map(_is_texts, bugs.values())) else "bugs"
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _unpack_op(row: list[Any]) -> Op:
@@ -141,7 +160,8 @@ def load_wire(path: Path) -> bytes:
         wire = _PACKER.pack(values)
         known = content["format"] == FORMAT and content["version"] == VERSION
         texts = isinstance(content["note"], str) and isinstance(content["design"], str)
-        whole = known and texts and isinstance(content["extra"], dict)
+        extra = content["extra"]
+        whole = known and texts and isinstance(extra, dict) and not _wrong_extra(extra)
         if whole and content["digest"] == digest_of(wire):
             check_program(wire)
             return wire

@@ -35,6 +35,14 @@ class BadCorpusFile(ZsfuzzError):
         self.advice = advice
 
 
+class BadPatch(ZsfuzzError):
+    """A planted bug's patch cannot be used: it is not there, or says something unknown."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
 class OutputBusy(ZsfuzzError):
     """Another run holds the output directory: nobody's fault, the user started two."""
 
@@ -78,12 +86,16 @@ class GuestRefused(HarnessError):
 
 
 class GuestLost(ZsfuzzError):
-    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
+    """The guest went away in mid-program: a kernel panic, or someone killed it from outside.
 
-    def __init__(self, reason: str, console: str = "") -> None:
+    `results` are those of the operations that were finished before.
+    """
+
+    def __init__(self, reason: str, console: str = "", results: bytes = b"") -> None:
         super().__init__(reason)
         self.reason = reason
         self.console = console
+        self.results = results
 
 
 class GuestHang(ZsfuzzError):

@@ -49,6 +49,13 @@ class Lockstep:
         """Compare an answer that came with a complaint of the kernel."""
         return self._look_closer(wire, answer, self.model.run(wire))
 
+    def judge_results(self, wire: bytes, results: bytes) -> Disagreement | None:
+        """Compare the results of the first operations, which are all that a dead guest has left."""
+        count = len(results) // _RESULT.size
+        begin = wire[: count * OP.size]
+        expected = self.model.run(begin, kernel_words(begin, results))[: count * _RESULT.size]
+        return None if results == expected else Disagreement(begin, results, expected)
+
     def _look_closer(self, wire: bytes, answer: bytes, expected: bytes) -> Disagreement | None:
         """Take the kernel's word where the contract allows it, then compare again."""
         if answer == expected:
@@ -59,6 +66,17 @@ class Lockstep:
             if answer == expected:
                 return None
         return Disagreement(wire, answer, expected)
+
+
+class KernelAlone(Lockstep):
+    """Run programs on the target only: whatever it answers is taken to be right."""
+
+    def check(self, wire: bytes) -> Disagreement | None:
+        """Run one well-formed program; only what Target.collect() raises is trouble."""
+        self.target.post(wire)
+        self.meanwhile()
+        self.target.collect()
+        return None
 
 
 def _nothing() -> None:

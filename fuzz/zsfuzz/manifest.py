@@ -4,12 +4,35 @@
 from __future__ import annotations
 
 from zsfuzz.guest.abi import read_abi
-from zstools.kernel import Kernel
+from zstools.kernel import Kernel, KernelSpec
 
 
 def finding_manifest(kernel: Kernel) -> dict[str, object]:
-    """Give the build's manifest, with the guest's kind and the protocol's version."""
+    """Give the build's manifest, with the guest's kind, the protocol and how to ask for it."""
     manifest = dict(kernel.manifest)
     config = manifest["inputs"]["config"]
     protocol = read_abi(kernel.wire).constant("VERSION")
-    return {**manifest, "guest": "UML", "config": config, "protocol": protocol}
+    arguments = kernel_arguments(kernel.spec)
+    return {
+        **manifest,
+        "guest": "UML",
+        "config": config,
+        "protocol": protocol,
+        "arguments": arguments,
+        "design": kernel.spec.design,
+        "profile": kernel.spec.profile or "",
+    }
+
+
+def kernel_arguments(spec: KernelSpec) -> list[str]:
+    """Give the options by which a command takes this kernel, and no other; paths as they were."""
+    arguments = ["--design", spec.design, "--flavour", spec.flavour]
+    for variant in spec.variants:
+        arguments += ["--variant", variant]
+    if spec.linux is not None:
+        arguments += ["--linux", str(spec.linux)]
+    for patch in spec.extra_patches:
+        arguments += ["--patch", str(patch)]
+    if spec.profile:
+        arguments += ["--profile", spec.profile]
+    return arguments

@@ -73,12 +73,17 @@ class Replay:
         collected.replay = self
         return collected
 
-    @property
-    def runner(self) -> Runner:
-        """Give the guest, which is booted for the first test."""
-        if self._runner is None:
-            self._runner = self._boot()
-        return self._runner
+    def trouble_of(self, wire: bytes) -> Trouble | None:
+        """Run a program on the guest, which is booted for the first one, and anew after an error.
+
+        What a failure of the harness has left of the old guest would look like a lost one.
+        """
+        try:
+            self._runner = self._runner or self._boot()
+            return self._runner.run_and_audit(wire)
+        except BaseException:
+            self._end_guest()
+            raise
 
     def _boot(self) -> Runner:
         from zsfuzz.boot import boot  # noqa: PLC0415
@@ -97,12 +102,16 @@ class Replay:
         machine = boot(self.kernel, Path(self._scratch.name) / "console")
         return Runner(machine, Model(machine.kernel))
 
-    def pytest_sessionfinish(self) -> None:
-        """End the guest."""
+    def _end_guest(self) -> None:
         if self._runner is not None:
             self._runner.target.close()
         if self._scratch is not None:
             self._scratch.cleanup()
+        self._runner = self._scratch = None
+
+    def pytest_sessionfinish(self) -> None:
+        """End the guest."""
+        self._end_guest()
 
 
 class InTrouble(AssertionError):
@@ -123,22 +132,24 @@ class ProgramTest(pytest.Item):
     """Run one program beside the model, then look at what it left behind."""
 
     def setup(self) -> None:
-        """Read the file and boot the guest: what goes wrong here is an error, not a failure."""
+        """Read the file and run the program: pytest calls what goes wrong here an error.
+
+        So a fault of the harness is never shown as a failed test, which is for kernels.
+        """
         from zsfuzz.corpusfile import load_wire  # noqa: PLC0415
         from zsfuzz.errors import ZsfuzzError  # noqa: PLC0415
         from zstools.errors import ZsToolsError  # noqa: PLC0415
 
         try:
-            self._wire = load_wire(self.path)
-            self._runner = self._replay.runner
+            wire = load_wire(self.path)
+            self._trouble = self._replay.trouble_of(wire)
         except (ZsfuzzError, ZsToolsError) as error:
             pytest.fail(f"error, not a verdict on the kernel: {error}", pytrace=False)
 
     def runtest(self) -> None:
-        """Fail with a report if kernel and model differ."""
-        trouble = self._runner.run_and_audit(self._wire)
-        if trouble is not None:
-            raise InTrouble(self._report(trouble))
+        """Fail with a report if kernel and model differed."""
+        if self._trouble is not None:
+            raise InTrouble(self._report(self._trouble))
 
     @property
     def _replay(self) -> Replay:

@@ -78,6 +78,7 @@ class Result:
     output: str = ""
     no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
+    profile: str = ""  # in what the kernel differs lawfully from the model's defaults
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -102,6 +103,7 @@ class Result:
             "design": self.design,
             "flavours": list(self.flavours),
             "kernel": self.version,
+            "profile": self.profile or "default",
             "seconds": round(self.seconds, 3),
             "programs": self.total("programs"),
             "operations": self.total("operations"),
@@ -314,6 +316,7 @@ class Run:
             new_inputs=self._seen.saved,
             output=str(self.output),
             no_swap=self._why_no_swap(workers[0]),
+            profile=self.kernels[0].spec.profile or "",
         )
 
     def _why_no_swap(self, explorer: WorkerProcess) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zsfuzz.console.complaints import Splat, find_splats
 from zsfuzz.console.demise import demise_of
@@ -23,7 +23,8 @@ class Trouble:
     """Say what became of a program that did not end well; `title` is the key for duplicates.
 
     A kernel that complains and goes on may have answered wrongly, too: then there is a splat, which
-    gives the title, and a divergence.
+    gives the title, and a divergence.  Where a guest died after a wrong answer, that answer gives
+    the title, and `reason` says what the guest died of.
     """
 
     outcome: Outcome
@@ -59,12 +60,15 @@ class Runner:
             found = self.lockstep.check(wire)
         except (GuestLost, GuestHang, KernelSplat) as error:
             return self._guest_trouble(wire, error)
-        if found is None:
-            return None
+        return None if found is None else self.differs(found)
+
+    def differs(self, found: Disagreement) -> Trouble:
+        """Say what it is that kernel and model disagree on."""
         divergence = self._compare(found)
         title = divergence.title if divergence else "answers differ"
+        console = self.target.console()
         return Trouble(
-            Outcome.DIVERGENCE, title, wire, divergence=divergence, console=self.target.console()
+            Outcome.DIVERGENCE, title, found.wire, divergence=divergence, console=console
         )
 
     def _compare(self, found: Disagreement) -> Divergence | None:
@@ -73,10 +77,24 @@ class Runner:
 
     def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
         outcome, title, splat = demise_of(error)
+        before = self._wrong_before(wire, error) if isinstance(error, GuestLost) else None
+        if before is not None:
+            reason = f"then the guest died: {title}"
+            return Trouble(
+                Outcome.DIVERGENCE, before.title, wire, reason, before, splat, error.console
+            )
         return Trouble(
             outcome, title, wire, error.reason,
             self._also_different(wire, error), splat, error.console,
         )  # fmt: skip
+
+    def _wrong_before(self, wire: bytes, error: GuestLost) -> Divergence | None:
+        """Find the first wrong result of a guest that died later: it says more than its death."""
+        found = self.lockstep.judge_results(wire, error.results)
+        divergence = self._compare(found) if found else None
+        if divergence is None or divergence.step is None:
+            return None
+        return replace(divergence, stopped="", sides=None)  # nobody took a snapshot
 
     def _also_different(self, wire: bytes, error: Exception) -> Divergence | None:
         """Look at what a kernel answered that complained, but went on."""

@@ -188,3 +188,8 @@ def parse_name(kind: str, token: str, line: int) -> int:
     if not match or match["kind"] != kind or int(match["number"]) >= count:
         raise BadProgram(f"{token!r}: {what} are {kind}0 to {kind}{count - 1}", line=line)
     return int(match["number"])
+
+
+def printable(line: str) -> str:
+    """Replace what a terminal would obey: consoles, and files of others, may hold anything."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)

@@ -14,6 +14,7 @@ from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
+from zsfuzz.strategy import Strategy
 from zstools.kernel import Kernel
 
 
@@ -39,9 +40,11 @@ class WorkerConfig:
     seconds: float | None = None
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
+    strategy: str = Strategy.FULL.value
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
+    profile: str = ""
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""
@@ -78,6 +81,7 @@ def worker_config(
         inputs=str(work / "inputs"),
         output=str(output),
         work=str(work),
+        profile=kernel.spec.profile or "",
     )
 
 
@@ -90,4 +94,5 @@ def start_machine(config: WorkerConfig, *, console: str) -> Machine:
         cpu=config.guest_cpu,
         nice=config.guest_nice,
     )
-    return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)
+    console_file = Path(config.work) / console
+    return Machine(options, read_abi(Path(config.wire)), console_file, profile=config.profile)

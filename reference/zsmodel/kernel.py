@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the model must know of a kernel: the ownership design and the configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from zsmodel.design import Design
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import Profile
 
 # What lzo and lzo-rle made of the patterns in 7.2.13.
 ZSWAP_LENGTHS: Final = (
@@ -41,6 +42,7 @@ class Kernel:
     # measured them when it started: here the kernel's word is taken.  0: it takes up no object.
     zswap_lengths: tuple[int, ...] = ZSWAP_LENGTHS
     disk_lengths: tuple[int, ...] = DISK_LENGTHS
+    profile: Profile = field(default_factory=Profile)  # in what it differs from our own series
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:

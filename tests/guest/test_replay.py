@@ -168,7 +168,7 @@ def test_answers_that_do_not_fit_the_ring_are_no_trouble(
 
 def test_a_broken_file_is_an_error_of_its_own_in_each_format(tmp_path: Path) -> None:
     good = save(tmp_path / "corpus", Entry(Program.from_wire(MARK)))
-    bad = good.with_name("bad.msgpack")
+    bad = good.with_name(os.fsdecode(b"\xff bad.msgpack"))
     bad.write_bytes(good.read_bytes()[:30])
     for form, mark in (("junit", "<error"), ("ktap", "# ERROR"), ("json", '"errors": [')):
         done = zsfuzz(
@@ -216,6 +216,36 @@ def test_pytest_has_one_test_for_each_program_and_an_error_for_a_broken_file(
     assert "2 passed, 1 error in" in done.stdout
     assert "error, not a verdict on the kernel: " in done.stdout
     assert all(path.stem in done.stdout for path in good)
+
+
+FAILS_ONCE = """\
+from unittest.mock import patch
+from zsfuzz.errors import HarnessError
+from zsfuzz.guest.machine import Machine
+real = Machine._start
+def start(machine, failed=[]):
+    if hasattr(machine, "kernel") and not failed:
+        failed.append(True)
+        raise HarnessError("no space on /dev/shm")
+    return real(machine)
+def audit(machine, lost=[]):
+    if not lost:
+        lost.append(True)
+        return 1  # which makes the runner start another guest
+    return 0
+patch.object(Machine, "_start", start).start()
+patch.object(Machine, "audit", audit).start()
+"""
+
+
+def test_pytest_shows_a_failure_of_the_harness_as_an_error_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    for wire in (MARK, OTHERS[0]):
+        save(folder, Entry(Program.from_wire(wire)))
+    (tmp_path / "conftest.py").write_text(FAILS_ONCE)
+    done = pytest_of(folder, tmp_path)
+    assert "1 passed, 1 error in" in done.stdout
+    assert "error, not a verdict on the kernel: no space on /dev/shm" in done.stdout
 
 
 def test_pytest_without_a_corpus_is_left_alone(tmp_path: Path) -> None:

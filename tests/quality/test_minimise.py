@@ -3,47 +3,19 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 from guest_support import built, runner_of
 from test_planted_programs import BUGS, pairs
 
+from zsfuzz.bench.hidden import LENGTH, shown
 from zsfuzz.boot import boot
 from zsfuzz.minimise.judge import minimise_trouble
-from zsfuzz.mutation.rawbytes import DEAR_OPS
 from zsfuzz.outcome import Outcome
 from zsfuzz.planted import planted_patch
-from zsfuzz.program import Op, Program
-from zsfuzz.runner import ORPHAN_TITLE, Runner, Trouble
-from zsfuzz.smoke import mutated
+from zsfuzz.runner import ORPHAN_TITLE
 from zsfuzz.text import format_program, parse_program
-from zsmodel.kernel import Kernel as Facts
-
-LENGTH = 200
-SEEDS = 20
-
-
-def noise(facts: Facts, length: int, seed: int) -> list[Op]:
-    """Operations from mutated programs, on objects below o200."""
-    ops: list[Op] = []
-    for wire in mutated(facts, 60, seed):
-        kept = (op for op in Program.from_wire(wire) if op.op not in DEAR_OPS)
-        ops += (op._replace(object=op.object % 200) for op in kept)
-    return ops[:length]
-
-
-def hidden(facts: Facts, text: str, seed: int) -> Program:
-    """The operations of a small program here and there in a long one, on objects from o200 on."""
-    trigger = [op._replace(object=op.object + 200) for op in parse_program(text)]
-    rest = noise(facts, LENGTH - len(trigger), seed)
-    rng = random.Random(seed)
-    places = sorted(rng.sample(range(len(rest) + 1), len(trigger)))
-    for at, op in reversed(list(zip(places, trigger, strict=True))):
-        rest.insert(at, op)
-    return Program.of(rest)
-
 
 ONE = "o0 = malloc(p0, size=2040, owner=c1)\n"
 # Two zspages of two objects each, of which one and two are left; the object with an owner moves.
@@ -124,17 +96,8 @@ SHORTEST = {
 }
 
 
-# What the kernel dies of, once its page accounting is broken, differs from program to program.
+# The guest dies within the operation, of what differs from program to program.
 NOT_ONE = {"migration-keeps-old-array"}
-
-
-def shown(runner: Runner, text: str, title: str) -> Trouble:
-    """Find a long program with the trigger in it that shows this, and nothing else before."""
-    for seed in range(SEEDS):
-        trouble = runner.run_and_audit(hidden(runner.target.kernel, text, seed).wire)
-        if trouble is not None and trouble.title == title:
-            return trouble
-    pytest.fail(f"none of {SEEDS} programs shows: {title}")
 
 
 @pytest.mark.parametrize(("design", "name"), [p for p in pairs() if p[1] not in NOT_ONE])
@@ -144,7 +107,8 @@ def test_a_planted_bug_comes_down_to_its_shortest_program(
     title, text = SHORTEST[name]
     with boot(built(design, "plain", planted_patch(design, name)), tmp_path / "console") as machine:
         runner = runner_of(machine)
-        trouble = shown(runner, format_program(BUGS[name].program), title)
+        trouble = shown(runner, BUGS[name].program, title)
+        assert trouble is not None
         smaller = minimise_trouble(runner, trouble, lambda: False)
     assert smaller is not None
     assert format_program(smaller.minimised.program) == text

@@ -10,6 +10,7 @@ import pytest
 from zsfuzz.console.complaints import find_splats
 from zsfuzz.console.frames import NoPlaces
 from zsfuzz.findings.finding import Finding, divergence_finding, splat_finding
+from zsfuzz.manifest import kernel_arguments
 from zsfuzz.oracle import compare
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
@@ -20,6 +21,7 @@ from zsfuzz.report.webpage import render_html
 from zsfuzz.text import parse_program
 from zsmodel import Kernel, Model
 from zsmodel.zspage import Zspage
+from zstools.kernel import KernelSpec
 
 HERE = Path(__file__).parent
 KERNEL = Kernel("zspage")
@@ -266,9 +268,15 @@ def test_whatever_the_kernel_answers_a_report_can_be_written(design):
             assert account.zspage is None or "<svg" in render_html(account)
 
 
-def test_a_kernel_of_another_configuration_is_named_where_the_program_is_replayed(monkeypatch):
-    manifest = {**MANIFEST, "variants": ["chain-16", "stat-n"]}
+def test_the_replay_line_names_the_kernel_on_which_it_was_found(monkeypatch):
+    patch, variants = Path("my patches/fix.patch"), ("chain-16", "stat-n")
+    spec = KernelSpec("zpdesc", "plain", Path("linux"), (patch,), variants)
+    manifest = {**MANIFEST, "arguments": kernel_arguments(spec)}
     kernel, model = answers(PROGRAM, monkeypatch)
     found = compare(PROGRAM, kernel, model, KERNEL)
     report = render(divergence_finding(PROGRAM, found, kernel=manifest), FILE)
-    assert f"replay: zsfuzz replay --variant chain-16 --variant stat-n {FILE}\n" in report
+    (line,) = re.findall("^  replay: (.+)$", report, re.MULTILINE)
+    assert line == (
+        "zsfuzz replay --design zpdesc --flavour plain --variant chain-16 --variant stat-n "
+        f"--linux linux --patch 'my patches/fix.patch' {FILE}"
+    )

@@ -7,13 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from unittest.mock import patch
 
+import pytest
+
 from zsfuzz.errors import GuestLost, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
 from zsmodel import Kernel, Model, zspage
-from zsmodel.wire import SNAP_END
+from zsmodel.wire import RECORDS, SNAP_END
 
 KERNEL = Kernel("zspage")
+# For tests with a fault of the model's in them.
+ON_SOURCE = pytest.mark.skipif(
+    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
+)
 WARNING = """\
 ------------[ cut here ]------------
 WARNING: mm/memcontrol.c:180 at obj_cgroup_release+0x1a/0x20, CPU#0: init/1
@@ -21,6 +27,7 @@ Call Trace:
  [<6001>] obj_cgroup_release+0x1a/0x20
 ---[ end trace 0000000000000000 ]---
 """
+RESULT_SIZE = RECORDS["zsfuzz_result"].size
 WARNING_TITLE = "WARNING in obj_cgroup_release"
 
 Fault = Callable[[], AbstractContextManager[object]]
@@ -56,6 +63,7 @@ class FakeTarget:
         self.kernel = KERNEL
         self.fault = fault
         self.warns, self.dies, self.leaks = warns, dies, leaks
+        self.finishes = 0  # operations, before it dies
         self.starts = 1
         self.wires: list[bytes] = []  # all that was run
         self.since_start: list[bytes] = []
@@ -68,7 +76,9 @@ class FakeTarget:
         wire = self.wires[-1]
         program = Program.from_wire(wire)
         if self.dies(program):
-            raise GuestLost("the guest exited", "Kernel panic - not syncing: died")
+            with self.fault():
+                results = self.answer(wire)[: self.finishes * RESULT_SIZE]
+            raise GuestLost("the guest exited", "Kernel panic - not syncing: died", results)
         with self.fault():
             answer = self.answer(wire)
         if self.warns(program):

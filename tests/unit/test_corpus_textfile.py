@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from zsfuzz import atomic
 from zsfuzz.cli import main
 from zsfuzz.corpus.textfile import from_text, to_text
-from zsfuzz.corpusfile import Entry, load_dir, save
+from zsfuzz.corpusfile import Entry, load, load_dir, save
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.text import parse_program
 
@@ -52,6 +54,36 @@ def test_convert_goes_both_ways_and_on_past_what_is_broken(tmp_path: Path) -> No
     done = CliRunner().invoke(main, ["corpus", "convert", str(text)])
     assert (done.exit_code, done.stdout) == (0, f"{path}\n")
     assert path.read_bytes() == data
+
+
+def test_convert_that_cannot_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, Entry(parse_program("free(o0)"), "old"))
+    text = tmp_path / "new.txt"
+    text.write_text("# new\nfree(o0)\n")
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write_synced", full)
+        done = CliRunner().invoke(main, ["corpus", "convert", str(text)])
+    assert done.exit_code == 2
+    assert "no space left on device: free some space there" in done.stderr
+    assert load(path).note == "old"
+    assert CliRunner().invoke(main, ["corpus", "convert", str(text)]).exit_code == 0
+    assert load(path).note == "new"
+
+
+def test_what_is_shown_can_be_read_again_whatever_the_note_says(tmp_path: Path) -> None:
+    note = "first line\nfree(o9)\x1b[2J"
+    path = save(tmp_path, Entry(parse_program("free(o0)"), note, "zpdesc"))
+    done = CliRunner().invoke(main, ["show", str(path)])
+    assert done.stdout == (
+        f"# {path}\n# first line\n# free(o9)\ufffd[2J\n# design: zpdesc\nfree(o0)\n\n"
+    )
+    assert parse_program(done.stdout) == parse_program("free(o0)")
 
 
 def test_stats_count_programs_copies_and_broken_files(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ def test_no_flipped_bit_goes_unnoticed_in_a_program(tmp_path):
         ({"ops": 5}, "another type"),
         ({"note": 7}, "note or design is no text"),
         ({"extra": 7}, "another type"),
+        ({"extra": {"seed": "1"}}, "'seed' in extra has another type"),
+        ({"extra": {"flavour": 1}}, "'flavour' in extra has another type"),
+        ({"extra": {"bugs": ["b"]}}, "'bugs' in extra has another type"),
+        ({"extra": {"bugs": {"b": 1}}}, "'bugs' in extra has another type"),
+        ({"extra": {b"a": 1}}, "b'a' in extra has another type"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_next_step(tmp_path, changes, reason):

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import pytest
 from fake_target import (
+    ON_SOURCE,
     WARNING_TITLE,
     FakeTarget,
     bytes_left,
@@ -19,11 +19,8 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import ORPHAN_TITLE, Trouble
 from zsfuzz.text import format_program, parse_program
-from zsmodel import zspage
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 CGROUPS = ("cgroup_remove", "cgroup_create")
 TRIGGER = parse_program("""

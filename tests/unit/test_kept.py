@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from fake_target import (
+    ON_SOURCE,
     WARNING_TITLE,
     FakeTarget,
     bytes_left,
@@ -17,11 +18,8 @@ from zsfuzz.minimise import kept
 from zsfuzz.minimise.kept import KeptGuest, charges_matter
 from zsfuzz.program import Program
 from zsfuzz.text import parse_program
-from zsmodel import zspage
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 DIVERGES = parse_program("""
 o0 = malloc(p0, size=64, owner=c1)

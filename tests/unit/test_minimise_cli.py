@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ctrl-C ends a search in order the first time, and at once the second time."""
+"""Signals end a search in order the first time, and at once the second time."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from zsfuzz.cli import main
+from zsfuzz.corpusfile import Entry, save
+from zsfuzz.minimise import cli
 from zsfuzz.minimise.cli import interruptible
+from zsfuzz.text import parse_program
 
 
-def test_the_first_interrupt_is_a_question() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_interrupt_is_a_question(number: signal.Signals) -> None:
     with interruptible() as asked:
         assert not asked()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert asked()
 
 
@@ -25,7 +32,18 @@ def test_the_second_interrupt_interrupts() -> None:
 
 
 def test_afterwards_an_interrupt_is_what_it_was() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = list(map(signal.getsignal, numbers))
     with interruptible():
         pass
-    assert signal.getsignal(signal.SIGINT) is before
+    assert list(map(signal.getsignal, numbers)) == before
+
+
+def test_a_place_that_cannot_be_is_said_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, Entry(parse_program("free(o0)")))
+    monkeypatch.setattr(cli, "take_kernel", lambda _: pytest.fail("a kernel was asked for"))
+    done = CliRunner().invoke(main, ["minimise", str(path), "--output", f"{path}/folder/small"])
+    assert done.exit_code == 2
+    assert f"{path}/folder: not a directory: " in done.stderr

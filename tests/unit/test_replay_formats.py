@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -69,6 +70,14 @@ not ok 1 zsfuzz
 
 def test_ktap_of_good_programs_is_ok() -> None:
     assert to_ktap(ReplayReport((GOOD,))).endswith("  ok 1 corpus/a.msgpack\nok 1 zsfuzz\n")
+
+
+def test_a_file_name_that_is_no_text_is_written_in_each_format() -> None:
+    path = Path(os.fsdecode(b"bad\xff\x01 #\\.msgpack"))
+    report = ReplayReport((replace(GOOD, path=path),), (BadFile(path, "empty"),))
+    suite = ElementTree.fromstring(to_junit(report).encode())
+    assert [case.get("name") for case in suite.iter("testcase")] == ["bad\ufffd\ufffd #\\"] * 2
+    assert "  ok 1 bad_____.msgpack\n  # bad_____.msgpack: empty\n" in to_ktap(report)
 
 
 def test_json_names_what_is_not_good() -> None:

@@ -13,16 +13,17 @@ from click.testing import CliRunner
 from zsfuzz.cli import main
 from zsfuzz.corpusfile import Entry, load_dir, save
 from zsfuzz.errors import BadProgram
-from zsfuzz.mutation.rawbytes import SWAP_OPS
+from zsfuzz.records import RESULT
+from zsfuzz.repro import swapping
 from zsfuzz.repro.cli import render
+from zsfuzz.repro.tables import expected_of, snapshot_records
 from zsfuzz.text import parse_program
+from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
 
-SEEDS = [
-    entry
-    for entry in load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
-    if not any(op.op in SWAP_OPS for op in entry.program)
-]
+ALL_SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
+SEEDS = [entry for entry in ALL_SEEDS if not swapping.swaps(entry.program)]
+SWAPPING = Entry(parse_program("page_write(v0, owner=c4, pattern=9)\npage_out(v0)\n"))
 ENTRY = Entry(
     parse_program("o0 = malloc(p0, size=100, owner=c1)\n"), 'a "note" */ \\ of\ntwo', "zpdesc"
 )
@@ -30,7 +31,7 @@ ENTRY = Entry(
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_c_is_compiled_without_a_warning(design: str, tmp_path: Path) -> None:
-    for entry in (ENTRY, max(SEEDS, key=lambda entry: len(entry.program))):
+    for entry in (ENTRY, SWAPPING, max(SEEDS, key=lambda entry: len(entry.program))):
         source = tmp_path / "r.c"
         source.write_text(render(entry, "c", design))
         options = ["-O2", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
@@ -55,11 +56,43 @@ def test_the_file_says_whose_answers_to_expect() -> None:
     assert '#define DESIGN_NAME\t"stock"' in render(ENTRY, "c", "stock")
 
 
-def test_programs_that_swap_pages_are_refused() -> None:
+def test_programs_that_swap_pages_are_for_c_alone() -> None:
     entry = Entry(parse_program("free(o0)\npage_out(v0)\n"))
+    assert "#define SWAPS\t\t1" in render(entry, "c")
     with pytest.raises(BadProgram, match="op 2: page_out swaps pages"):
-        render(entry, "c")
+        render(entry, "python")
     assert render(entry, "text").endswith("page_out(v0)\n")
+
+
+def test_what_no_file_of_the_kernel_does_is_refused() -> None:
+    assert render(Entry(parse_program("swap_compact(disk=1)\n")), "c")
+    with pytest.raises(BadProgram, match="op 1: no file of the kernel compacts zswap's pool"):
+        render(Entry(parse_program("swap_compact()\n")), "c")
+
+
+SWAPPED = parse_program("""
+page_write(v0, owner=c4, pattern=9)
+page_out(v0)
+o0 = malloc(p0, size=100)
+page_in(v0)
+""")
+
+
+def test_of_pages_the_accounts_are_expected_wherever_they_change() -> None:
+    size = 1856  # of the class in which 1,845 bytes are
+    out = [(2, c, size, 1, 0, 0, 1, 0) for c in (1, 3, 4)]
+    back = [(4, c, 0, 0, 0, 1, 1, 0) for c in (1, 3, 4)]
+    root = [(2, 0, 0, 0, 0, 0, 1, 0), (4, 0, 0, 0, 0, 1, 1, 0)]
+    found = expected_of(Entry(SWAPPED), Kernel("zspage")).changes
+    assert sorted(found) == sorted((*out, *back, *root))
+
+
+def test_zspages_are_numbered_without_those_of_zswap() -> None:
+    expected = expected_of(Entry(SWAPPED), Kernel("zspage"))
+    number = RESULT.fields.index("zspage")
+    assert RESULT.struct.unpack(expected.steps[2][2])[number] == 0
+    kinds = {at for at, name, _ in snapshot_records() if name in ("page", "events")}
+    assert not kinds & {kind for kind, _, _ in swapping._records(expected.snapshot)}
 
 
 def test_the_command_writes_each_form(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from fake_target import (
     KERNEL,
+    ON_SOURCE,
     WARNING_TITLE,
     FakeTarget,
     free_keeps_owner,
@@ -16,11 +17,9 @@ from fake_target import (
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.text import parse_program
-from zsmodel import Model, zspage
+from zsmodel import Model
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 KEPT = parse_program("""
 o0 = malloc(p0, size=64, owner=c1)
@@ -70,6 +69,26 @@ def test_the_word_of_a_kernel_that_warns_is_taken_where_slab_can_explain_it() ->
 
 def test_a_kernel_that_dies_has_no_divergence() -> None:
     trouble = runner_on(FakeTarget(free_keeps_owner, dies=frees)).run(KEPT)
+    assert trouble is not None
+    assert trouble.outcome is Outcome.KERNEL_SPLAT
+    assert trouble.divergence is None
+
+
+def test_a_kernel_that_answers_wrongly_and_then_dies_is_named_by_the_answer() -> None:
+    target = FakeTarget(free_keeps_owner, dies=frees)
+    target.finishes = 4
+    trouble = runner_on(target).run(KEPT)
+    assert trouble is not None
+    assert (trouble.outcome, trouble.title) == (Outcome.DIVERGENCE, KEPT_TITLE)
+    assert trouble.reason == "then the guest died: kernel panic: died"
+    assert trouble.divergence is not None
+    assert (trouble.divergence.step, trouble.divergence.stopped) == (4, "")
+
+
+def test_a_kernel_that_answers_rightly_until_it_dies_is_named_by_its_death() -> None:
+    target = FakeTarget(free_keeps_owner, dies=frees)
+    target.finishes = 3  # the wrong answer comes after these
+    trouble = runner_on(target).run(KEPT)
     assert trouble is not None
     assert trouble.outcome is Outcome.KERNEL_SPLAT
     assert trouble.divergence is None

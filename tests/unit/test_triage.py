@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_target import WARNING_TITLE, FakeTarget, free_keeps_owner, has_in_order, runner_on
+from fake_target import (
+    ON_SOURCE,
+    WARNING_TITLE,
+    FakeTarget,
+    free_keeps_owner,
+    has_in_order,
+    runner_on,
+)
 
 from zsfuzz.errors import HarnessError
 from zsfuzz.findings import followup
@@ -20,11 +27,8 @@ from zsfuzz.runner import ORPHAN_TITLE, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.text import parse_program
 from zsfuzz.workerconfig import WorkerConfig
-from zsmodel import zspage
 
-pytestmark = pytest.mark.skipif(
-    not zspage.__file__.endswith(".py"), reason="a compiled model cannot be patched: run the source"
-)
+pytestmark = ON_SOURCE
 
 WIRE = parse_program("""
 read(o1)
@@ -110,6 +114,21 @@ def test_what_does_not_come_again_is_kept_with_likely_causes(tmp_path: Path) -> 
     assert finding["reproduced"] == [0, 10]
     assert finding["operations"] == 7
     assert "not in 10 replays on fresh guests; likely causes:" in desk.report()
+
+
+def test_what_comes_again_later_replaces_the_flaky_finding_and_both_count(tmp_path: Path) -> None:
+    target = FakeTarget()
+    desk = Desk(tmp_path, target)
+    trouble = runner_on(FakeTarget(free_keeps_owner)).run(WIRE)
+    assert desk.handle(trouble)["outcome"] == Outcome.FLAKY.value
+    ran = len(target.wires)
+    assert (desk.handle(trouble)["outcome"], desk.handle(trouble)["seen"]) == ("flaky", 3)
+    assert len(target.wires) == ran + 10  # after the second sighting, but not after the third
+    target.fault = free_keeps_owner
+    finding = desk.handle(trouble)
+    assert (finding["outcome"], finding["seen"]) == (Outcome.DIVERGENCE.value, 4)
+    assert finding["reproduced"] == [10, 10]
+    assert desk.handle(trouble)["seen"] == 5
 
 
 def test_trouble_without_a_program_is_kept(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class KernelSpec:
     variants: tuple[str, ...] = ()
     config: tuple[Path, ...] = ()
     adapter: Path | None = None
+    profile: str | None = None  # how it is modelled, not built (zsmodel.profile); None: not given
 
     @property
     def configuration(self) -> str:

@@ -14,7 +14,7 @@ import click
 from zsfuzz.atomic import make_directory, replace_file
 from zsfuzz.corpus import textfile
 from zsfuzz.corpus.edit import By, Edited, merge, minimize
-from zsfuzz.corpusfile import SUFFIX, Entry, load, save
+from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.kerneloptions import kernel_options, take_kernel
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
@@ -171,13 +171,14 @@ def _convert(path: Path, folder: Path, note: str | None) -> Path:
     entry = _read_text(path) if path.suffix == textfile.SUFFIX else load(path)
     if note is not None:
         entry = Entry(entry.program, note, entry.design, entry.extra)
-    if path.suffix == textfile.SUFFIX:
-        target = folder / f"{entry.program.digest}{SUFFIX}"
-        target.unlink(missing_ok=True)  # its note may be another
-        return save(folder, entry)
     make_directory(folder)
-    target = folder / f"{path.stem}{textfile.SUFFIX}"
-    replace_file(target, textfile.to_text(entry).encode())
+    if path.suffix == textfile.SUFFIX:
+        # Replaced even if it is the same program: its note may be another.
+        target, data = folder / f"{entry.program.digest}{SUFFIX}", pack(entry)
+    else:
+        target = folder / f"{path.stem}{textfile.SUFFIX}"
+        data = textfile.to_text(entry).encode()
+    replace_file(target, data)
     return target
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import BadCorpusFile, BadProgram
-from zsfuzz.text import format_program, parse_program
+from zsfuzz.text import format_program, parse_program, printable
 
 SUFFIX = ".txt"
 _DESIGN = re.compile(r"design: (\w+)")
@@ -32,7 +32,7 @@ def to_text(entry: Entry) -> str:
         lines.append(f"# flavour: {flavour}")
     for bug, titles in entry.extra.get("bugs", {}).items():
         lines += [f"# shows {bug}: {title}" for title in titles]
-    return "".join(f"{line}\n" for line in lines) + format_program(entry.program)
+    return "".join(f"{printable(line)}\n" for line in lines) + format_program(entry.program)
 
 
 def from_text(text: str, path: Path) -> Entry:

@@ -108,12 +108,27 @@ class FindingStore:
         for name, data in _files(finding, path).items():
             replace_file(path / name, data)
 
-    def count(self, outcome: Outcome, title: str) -> None:
-        """Count one more sighting of a saved finding; a kill loses the last half at worst."""
+    def count(self, outcome: Outcome, title: str) -> bool:
+        """Count one more sighting of a saved finding; a kill loses the last half at worst.
+
+        True if this process has met it 1, 2, 4, 8, ... times.
+        """
         name = finding_id(outcome, title)
         seen = self._counts[name] = self._counts.get(name, 0) + 1
-        if seen & (seen - 1) == 0:
-            self._write_count(name)
+        if seen & (seen - 1):
+            return False
+        self._write_count(name)
+        return True
+
+    def replace_flaky(self, finding: Finding) -> None:
+        """Remove the flaky finding of the same title; how often it was met counts for this one."""
+        name = finding_id(Outcome.FLAKY, finding.title)
+        self._write_count(name)
+        # The sighting that led here is in both counts.
+        self._counts[finding.id] += max(0, sightings(self.root / name) - 1)
+        shutil.rmtree(self.root / name, ignore_errors=True)
+        self._counts.pop(name, None)
+        self._write_count(finding.id)
 
     def close(self) -> None:
         """Write all counts."""
@@ -148,7 +163,10 @@ class FindingStore:
 def _files(finding: Finding, path: Path) -> dict[str, bytes]:
     note = f"{finding.outcome.value}: {finding.title}"
     design = str(finding.kernel.get("design", ""))
-    entry = corpusfile.Entry(finding.program, note, design, {"seed": finding.seed})
+    extra: dict[str, Any] = {"seed": finding.seed}
+    if profile := finding.kernel.get("profile"):
+        extra["profile"] = profile
+    entry = corpusfile.Entry(finding.program, note, design, extra)
     account = account_of(finding, path / PROGRAM, places_of(finding.kernel))
     return {
         PROGRAM: corpusfile.pack(entry),

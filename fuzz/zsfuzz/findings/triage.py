@@ -38,20 +38,28 @@ class Triage:
     def handle(self, trouble: Trouble) -> None:
         """Count the trouble; replay, minimise, report and save it if its title is new."""
         self._stats.add(f"outcome {trouble.outcome.value}")
-        for outcome in (trouble.outcome, Outcome.FLAKY):
-            if self._store.known(outcome, trouble.title):
-                self._store.count(outcome, trouble.title)
-                return
-        self._look_into(trouble)
+        if self._store.known(trouble.outcome, trouble.title):
+            self._store.count(trouble.outcome, trouble.title)
+        elif not self._store.known(Outcome.FLAKY, trouble.title):
+            self._look_into(trouble)
+        elif self._store.count(Outcome.FLAKY, trouble.title):
+            self._look_into(trouble, flaky=True)
 
-    def _look_into(self, trouble: Trouble) -> None:
-        """Save what is known first: whatever happens while more is found out, it is there."""
+    def _look_into(self, trouble: Trouble, flaky: bool = False) -> None:
+        """Save what is known first: whatever happens while more is found out, it is there.
+
+        If the title is that of a flaky finding, this one replaces it, or is forgotten.
+        """
         finding = first_account(
             self._runner, trouble, self._stopping,
             kernel=self._manifest, seed=self._config.seed, flavours=(self._config.flavour,),
         )  # fmt: skip
+        if flaky and finding.outcome is Outcome.FLAKY:
+            return
         if not self._store.save(finding).new:
             return  # another worker was first
+        if flaky:
+            self._store.replace_flaky(finding)
         if finding.outcome is not Outcome.FLAKY and not self._stopping():
             limit = Limit.for_trouble(trouble, self._stopping)
             finding = full_account(self._runner, finding, trouble, limit, self._others)

@@ -15,6 +15,7 @@ from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml
 from zsmodel import Kernel
 from zsmodel.designs import design_by_number
+from zsmodel.profile import parse_profile
 from zsmodel.wire import PATTERNS
 
 # Polls between two looks at the clock; about 0.2 ms.
@@ -24,15 +25,24 @@ _PAUSE = 0.0002  # seconds, while a batch runs, which takes milliseconds
 
 
 class Machine:
-    """Implements Target (see target.py).  `deadline` is in seconds without progress."""
+    """Implements Target (see target.py).  `deadline` is in seconds without progress.
+
+    `profile` says in what the kernel differs lawfully from the model's defaults.
+    """
 
     def __init__(
-        self, options: UmlOptions, abi: Abi, console: Path, deadline: float = 10.0
+        self,
+        options: UmlOptions,
+        abi: Abi,
+        console: Path,
+        deadline: float = 10.0,
+        profile: str = "",
     ) -> None:
         self._options = options
         self._abi = abi
         self._console = console
         self._deadline = deadline
+        self._profile = parse_profile(profile)
         self._counters: int | None = None
         self._dead_hits: list[int] = []
         self.flags = abi.constant("RUN_COVER")
@@ -67,6 +77,7 @@ class Machine:
             has_swap=bool(features & self._abi.constant("HAS_SWAP")),
             zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
             disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
+            profile=self._profile,
         )
         if kernel.has_swap:
             check_lengths(kernel.zswap_lengths, kernel.disk_lengths, kernel.page_size)
@@ -81,7 +92,7 @@ class Machine:
     def collect(self) -> bytes:
         """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
         if not self.ring.answered(_POLLS):
-            self._wait()
+            self._wait_for_one()
         if self.ring.info("taint"):
             answer = None if self.ring.info("status") else self.ring.result()
             raise KernelSplat(_COMPLAINED, self.console(), answer)
@@ -134,6 +145,12 @@ class Machine:
         self.ring.command(self._abi.constant("CMD_TRIP"))
         self._wait()
         self._judge()
+
+    def _wait_for_one(self) -> None:
+        try:
+            self._wait()
+        except GuestLost as error:
+            raise GuestLost(error.reason, error.console, self.ring.finished()) from None
 
     def _wait(self, pause: float = 0.0) -> None:
         """Poll with a deadline that starts anew whenever the module has done an operation.

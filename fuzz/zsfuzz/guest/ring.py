@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from zsfuzz.errors import GuestRefused, HarnessError
 from zsfuzz.guest.abi import Abi
+from zsmodel.wire import RECORDS
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
@@ -28,6 +29,7 @@ _LIBC.mmap.argtypes = [
 ]
 _MAP_FIXED = 0x10
 _PAGE = mmap.PAGESIZE
+RESULT_SIZE = RECORDS["zsfuzz_result"].size  # bytes
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Ring:
         self._result_at = self.info("result_offset") + abi.result_header.size
         self._size_at = self.info("result_offset") // 4
         self._sequence = self.words[self._reply]
+        self._heartbeat, self._beat = word["heartbeat"], 0
 
     def _check(self) -> None:
         magic, version = self.info("magic"), self.info("version")
@@ -82,6 +85,7 @@ class Ring:
         at = self._program_at
         data = self._abi.program_header.pack(len(program) // 8, 0) + program
         self._memory[at : at + len(data)] = data
+        self._beat = self.words[self._heartbeat]
         self.command(self._abi.constant("CMD_RUN"), flags, 1)
 
     def post_many(self, programs: Sequence[bytes], flags: int) -> None:
@@ -125,6 +129,15 @@ class Ring:
         """Copy out the answer to a single program."""
         at = self._result_at
         return self._memory[at : at + self.words[self._size_at]]
+
+    def finished(self) -> bytes:
+        """Copy out the results of a single program that a dead guest had got to.
+
+        The heartbeat counts an operation as it begins, so that the last one's may not be whole.
+        """
+        begun = (self.words[self._heartbeat] - self._beat) & 0xFFFFFFFF
+        at = self._result_at
+        return self._memory[at : at + max(0, begun - 1) * RESULT_SIZE]
 
     def results(self) -> list[bytes]:
         """Copy out the answers to several programs, in order."""

@@ -14,13 +14,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from zsfuzz.atomic import replace_file
+from zsfuzz.atomic import make_directory, replace_file
 from zsfuzz.boot import boot
 from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import first_account, full_account
 from zsfuzz.findings.verdict import Boot
-from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
@@ -52,16 +52,17 @@ def minimise(
 ) -> None:
     """Find the simplest program that shows what FILE shows, and report it.
 
-    Ctrl-C ends the search with the best program so far.  Other flavours of the kernel that are in
-    the cache are tried with the result.  Exit codes: 0 FILE shows nothing, 1 there is a finding,
-    2 failure of the harness.
+    Ctrl-C or SIGTERM ends the search with the best program so far.  Other flavours of the kernel
+    that are in the cache are tried with the result.  Exit codes: 0 FILE shows nothing, 1 there is
+    a finding, 2 failure of the harness.
     """
     entry = load(file)
     console = Console(stderr=True)
-    kernel = take_kernel(spec)
     output = output or file.with_name(f"{file.name.removesuffix(SUFFIX)}.min{SUFFIX}")
+    make_directory(output.parent)
+    kernel = take_kernel(as_saved(spec, file))
     with tempfile.TemporaryDirectory(prefix="zsfuzz-minimise-") as work:
-        others = _other_guests(spec, Path(work))
+        others = _other_guests(kernel.spec, Path(work))
         with boot(kernel, Path(work) / "console") as machine, interruptible() as asked:
             runner = Runner(machine, Model(machine.kernel))
             with console.status("minimising; Ctrl-C: take the best so far"):
@@ -69,10 +70,12 @@ def minimise(
     if found is None:
         click.echo(f"{file}: kernel and model agree, there is nothing to minimise")
         ctx.exit(EXIT_CLEAN)
-    if found.minimised:
-        note = f"{found.outcome.value}: {found.title}"
-        replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
     click.echo(render(found, output if found.minimised else file))
+    if found.minimised:  # after the report: it has the program if the disk is full
+        note = f"{found.outcome.value}: {found.title}"
+        told = {"profile": kernel.spec.profile} if kernel.spec.profile else {}
+        extra = {**entry.extra, **told}
+        replace_file(output, pack(Entry(found.program, note, kernel.spec.design, extra)))
     ctx.exit(EXIT_FINDINGS)
 
 
@@ -104,16 +107,20 @@ def _find(
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C be a question that the search looks at; the second one kills."""
+    """Let the first Ctrl-C or SIGTERM be a question that the search looks at; the second kills."""
     asked = False
 
     def ask(*_: object) -> None:
         nonlocal asked
         asked = True
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
-    previous = signal.signal(signal.SIGINT, ask)
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zsfuzz.console.complaints import find_splats
+from zsfuzz.console.demise import demise_of
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.history import find_culprit
-from zsfuzz.oracle import compare
+from zsfuzz.lockstep import Disagreement
 from zsfuzz.outcome import Outcome
-from zsfuzz.program import Program
 from zsfuzz.replay.verdict import Verdict
 from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner, Trouble
@@ -50,14 +49,8 @@ class Judge:
 
     def differs(self, task: Task, kernel: bytes, model: bytes) -> None:
         """Decide on a program whose answers differ, kernel and model being what they said."""
-        program = Program.from_wire(task.wire)
-        divergence = compare(program, kernel, model, self._runner.target.kernel)
-        title = divergence.title if divergence else "answers differ"
-        console = self._runner.target.console()
+        trouble = self._runner.differs(Disagreement(task.wire, kernel, model))
         self._runner.target.restart()
-        trouble = Trouble(
-            Outcome.DIVERGENCE, title, task.wire, divergence=divergence, console=console
-        )
         self.found(task, trouble)
 
     def found(self, task: Task, trouble: Trouble) -> None:
@@ -73,8 +66,8 @@ class Judge:
 
     def search(self, batch: Sequence[Task], error: GuestLost | GuestHang | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""
-        splat = next(iter(find_splats(error.console)), None)
-        title = splat.title if splat else BATCH_TITLE
+        _, title, splat = demise_of(error)
+        title = title if splat else BATCH_TITLE
         trouble = Trouble(
             Outcome.FLAKY, title, b"", error.reason, splat=splat, console=error.console
         )

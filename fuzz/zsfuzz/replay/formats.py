@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
@@ -25,12 +26,12 @@ def to_junit(report: ReplayReport) -> str:
     suite = TestSuite(SUITE)
     suite.add_property("kernel", report.kernel)
     for verdict in report.verdicts:
-        case = TestCase(verdict.path.stem, classname=str(verdict.path.parent))
+        case = _case(verdict.path)
         if verdict.troubled:
             case.result = [_failure(verdict)]
         suite.add_testcase(case)
     for bad in report.errors:
-        case = TestCase(bad.path.stem, classname=str(bad.path.parent))
+        case = _case(bad.path)
         case.result = [Error(_xml(bad.reason), "bad corpus file")]
         suite.add_testcase(case)
     suite.time = round(report.seconds, 3)
@@ -38,6 +39,10 @@ def to_junit(report: ReplayReport) -> str:
     xml.add_testsuite(suite)
     text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
     return text.decode() + "\n"
+
+
+def _case(path: Path) -> TestCase:
+    return TestCase(_xml(path.stem), classname=_xml(str(path.parent)))
 
 
 def _failure(verdict: Verdict) -> Failure:
@@ -84,8 +89,8 @@ def _ktap_error(bad: BadFile) -> _Result:
 
 
 def _ktap_name(path: str) -> str:
-    """Leave out what would begin a directive or a new line."""
-    return re.sub(r"[#\s]", "_", path)
+    """Leave out what would begin a directive or a new line, and what cannot be written at all."""
+    return "".join("_" if c in "#\\" or c.isspace() or not c.isprintable() else c for c in path)
 
 
 def _ok(good: bool) -> str:

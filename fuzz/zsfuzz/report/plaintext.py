@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write a finding for people, as text: what, where, how to see it again, the program, the evidence.
 
-The same as a page and for programs: htmlreport.py, jsonreport.py.
+The same as a page and for programs: webpage.py, data.py.
 """
 
 from collections.abc import Iterator

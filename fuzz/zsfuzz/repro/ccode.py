@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from zsfuzz.records import RESULT, RESULT_SIZE
-from zsfuzz.repro.tables import NAMED, Expected, fields_of, snapshot_records
+from zsfuzz.repro.tables import NAMED, NAMED_IN_SWAP, Expected, fields_of, snapshot_records
 from zsmodel.wire import Record
 
 TEMPLATE = Path(__file__).with_name("reproducer.c")
+SWAP = Path(__file__).with_name("swap.c")
 _BYTES_IN_LINE = 16
 
 
@@ -24,8 +25,13 @@ def to_c(expected: Expected, protocol: int, design: int) -> str:
         f"#define PROTOCOL\t{protocol}",
         f"#define DESIGN\t\t{design}",
         f'#define DESIGN_NAME\t"{expected.design}"',
+        f"#define SWAPS\t\t{int(expected.swaps)}",
+        f"#define REPEATABLE\t{int(expected.repeatable)}",
         *(f"#define OP_{opcode.name} {int(opcode)}" for opcode in NAMED),
     ]
+    if expected.swaps:
+        constants += [f"#define OP_{opcode.name} {int(opcode)}" for opcode in NAMED_IN_SWAP]
+    text = text.replace("/* @swap@ */\n", f"{SWAP.read_text()}\n" if expected.swaps else "")
     text = text.replace("enum { GOOD", "\n".join(constants) + "\n\nenum { GOOD", 1)
     return text.replace("/* @data@ */", "\n".join(_data(expected)))
 
@@ -46,6 +52,13 @@ def _data(expected: Expected) -> Iterator[str]:
         yield f"\t{{ {json.dumps(text)},\n\t  {{ {_numbers(op)} }},"
         yield f"\t  {{ {_numbers(result)} }} }},"
     yield "};\n"
+    if expected.swaps:
+        yield "/* What the files of the cgroups say, wherever that changes. */"
+        yield "static const struct account accounts[] = {"
+        for change in expected.changes:
+            yield f"\t{{ {_numbers(change)} }},"
+        yield "\t{ .step = ~0u },\t/* the end */"
+        yield "};\n"
     yield "/* With everything in place after the last step, and after everything was freed. */"
     yield "static const uint8_t snapshot[] = {"
     data = expected.snapshot

@@ -13,10 +13,11 @@ from zsfuzz.corpusfile import Entry, load
 from zsfuzz.errors import HarnessError
 from zsfuzz.repro.ccode import to_c
 from zsfuzz.repro.pythoncode import to_python
-from zsfuzz.repro.tables import expected_of
+from zsfuzz.repro.tables import expected_of, refuse_swap
 from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import parse_profile
 from zstools.paths import project_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -51,8 +52,11 @@ def render(entry: Entry, form: str, design: str | None = None) -> str:
         note = f"# {entry.note}\n" if entry.note else ""
         return note + format_program(entry.program)
     chosen = design or entry.design or "zspage"
+    if form == "python":
+        refuse_swap(entry)
     write = to_c if form == "c" else to_python
-    return write(expected_of(entry, Kernel(chosen)), protocol_version(), DESIGNS[chosen].number)
+    kernel = Kernel(chosen, profile=parse_profile(str(entry.extra.get("profile", ""))))
+    return write(expected_of(entry, kernel), protocol_version(), DESIGNS[chosen].number)
 
 
 def protocol_version() -> int:

@@ -8,15 +8,17 @@ from struct import calcsize
 
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import BadProgram
-from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.program import OP_SIZE, Opcode, Program
 from zsfuzz.records import RESULT_SIZE
+from zsfuzz.repro import swapping
 from zsfuzz.text import format_op
 from zsmodel import Kernel, Model
 from zsmodel.wire import RECORDS, SNAPSHOT_KINDS, Record
 
 # Operations that a reproducer treats in a way of its own, and so knows by name.
 NAMED = (Opcode.MALLOC, Opcode.FAIL_NEXT, Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE)
+NAMED_IN_SWAP = (Opcode.STAT, *(op for op in Opcode if op >= Opcode.PAGE_WRITE))
+_KEEP_NOTHING = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE}
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,47 @@ class Expected:
     design: str
     steps: tuple[tuple[str, bytes, bytes], ...]  # text, struct zsfuzz_op, struct zsfuzz_result
     snapshot: bytes
+    changes: tuple[swapping.Change, ...] = ()  # of what the cgroups' files say
+    swaps: bool = False
+    repeatable: bool = False  # it leaves the cgroups as they were
 
 
 def expected_of(entry: Entry, kernel: Kernel) -> Expected:
     """Let the model answer the program; slab is taken to need no memory of its own.
 
-    Raises BadProgram for operations that take processes which the agent keeps.
+    Raises BadProgram for what a process cannot do by itself.
     """
     program: Program = entry.program.canonical()
-    for number, op in enumerate(program, 1):
-        if op.op in SWAP_OPS:
-            reason = f"{op.op.word} swaps pages of processes, which a reproducer does not"
-            raise BadProgram(f"{reason}: use `zsfuzz replay`, or --text", op=number)
-    answer = Model(kernel).run(program.wire)
-    results = [answer[i * RESULT_SIZE : (i + 1) * RESULT_SIZE] for i in range(len(program))]
+    swaps = swapping.swaps(program)
+    results, snapshot = _answers(program, kernel, swaps)
     ops = [program.wire[i * OP_SIZE : (i + 1) * OP_SIZE] for i in range(len(program))]
     steps = zip(map(format_op, program), ops, results, strict=True)
-    title = entry.note or "a program of zsfuzz"
-    return Expected(title, kernel.design, tuple(steps), answer[len(program) * RESULT_SIZE :])
+    return Expected(
+        entry.note or "a program of zsfuzz",
+        kernel.design,
+        tuple(steps),
+        snapshot,
+        tuple(swapping.changes(program, kernel)) if swaps else (),
+        swaps,
+        not swaps and not _KEEP_NOTHING & {op.op for op in program},
+    )
+
+
+def _answers(program: Program, kernel: Kernel, swaps: bool) -> tuple[list[bytes], bytes]:
+    if swaps:
+        swapping.check(program)
+        return swapping.answers(program, kernel)
+    answer = Model(kernel).run(program.wire)
+    end = len(program) * RESULT_SIZE
+    return [answer[at : at + RESULT_SIZE] for at in range(0, end, RESULT_SIZE)], answer[end:]
+
+
+def refuse_swap(entry: Entry) -> None:
+    """Raise BadProgram for operations on pages of processes."""
+    for number, op in enumerate(entry.program.canonical(), 1):
+        if op.op >= Opcode.PAGE_WRITE:
+            reason = f"{op.op.word} swaps pages of processes, which only a reproducer in C does"
+            raise BadProgram(f"{reason}: use --c, or --text", op=number)
 
 
 def fields_of(record: Record) -> list[FieldPlace]:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether the reproducer of each planted bug fails on the kernel with the bug, and only there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zsfuzz.corpusfile import Entry, load_dir
+from zsfuzz.planted import planted_dirs, planted_patch
+from zsfuzz.repro.attempt import Attempt, attempt
+from zsfuzz.text import parse_program
+from zstools.kernel import Kernel
+from zstools.paths import project_root
+
+DESIGNS = ("zspage", "zpdesc")
+# No guest lives long enough to run a program of corpus/regressions; see docs/DESIGNS.md.
+AT_BOOT = {
+    "tag-without-array": Entry(
+        parse_program("o0 = malloc(p1, size=1000)\nfree(o0)\n"),
+        "a page that has no array of owners has no tag either",
+    )
+}
+
+Build = Callable[[str, str, tuple[Path, ...]], Kernel]  # design, flavour, patches
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Name a planted bug, the design under it, and the flavour on which it shows."""
+
+    bug: str
+    design: str
+    flavour: str
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Row:
+    """Say what became of one bug's reproducer on the two kernels."""
+
+    pair: Pair
+    clean: Attempt
+    buggy: Attempt
+
+    @property
+    def good(self) -> bool:
+        """Tell whether it fails on the bug, and on nothing else."""
+        return self.clean.passes and self.buggy.fails
+
+
+def programs() -> dict[str, Entry]:
+    """Find the program of each planted bug, by the bug's name."""
+    entries = load_dir(project_root() / "corpus" / "regressions")[0]
+    found = {bug: entry for entry in entries for bug in entry.extra.get("bugs", {})}
+    return {**found, **AT_BOOT}
+
+
+def pairs() -> list[Pair]:
+    """List all planted bugs on all designs that they fit, by name."""
+    entries, found = programs(), []
+    for design in DESIGNS:
+        for patch in (patch for folder in planted_dirs(design) for patch in folder.glob("*.patch")):
+            entry = entries[patch.stem]
+            flavour = str(entry.extra.get("flavour", "plain"))
+            found.append(Pair(patch.stem, design, flavour, entry))
+    return sorted(found, key=lambda pair: (pair.flavour, pair.bug, pair.design))
+
+
+def check(pair: Pair, build: Build, folder: Path) -> Row:
+    """Run one bug's reproducer on the clean kernel and on the one with the bug."""
+    patch = planted_patch(pair.design, pair.bug)
+    clean = build(pair.design, pair.flavour, ())
+    buggy = build(pair.design, pair.flavour, (patch,))
+    return Row(
+        pair,
+        attempt(clean, pair.entry, folder / "clean"),
+        attempt(buggy, pair.entry, folder / "bug"),
+    )
+
+
+def check_all(chosen: Iterable[Pair], build: Build) -> Iterator[Row]:
+    """Check one after the other."""
+    for pair in chosen:
+        with tempfile.TemporaryDirectory(prefix="zsfuzz-repro-") as folder:
+            yield check(pair, build, Path(folder))

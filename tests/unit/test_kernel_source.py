@@ -174,10 +174,10 @@ def test_every_series_in_the_repository_is_found_in_order(version: str) -> None:
     assert {"common", "zspage"} == set(folders)
 
 
-def test_newer_versions_come_first(tmp_path: Path) -> None:
+def test_the_usual_version_comes_first_and_then_newer_ones(tmp_path: Path) -> None:
     for name in ("7.9", "7.10", "7.2"):
         (tmp_path / name).mkdir()
-    assert supported_versions(tmp_path) == ["7.10", "7.9", "7.2"]
+    assert supported_versions(tmp_path) == ["7.2", "7.10", "7.9"]
 
 
 def test_the_hash_of_a_series_depends_on_its_order(tmp_path: Path) -> None:

@@ -192,6 +192,7 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 	parent = number_of(parent_mem_cgroup(memcg));
 	cg->parent = parent < ZSFUZZ_CGROUPS ? parent : req->number;
 	cg->live = true;
+	zsl_find_entries(cg->objcg);
 	return 0;
 }
 
@@ -243,9 +244,18 @@ static void read_memcg(struct mem_cgroup *memcg, struct zsf_charge *charge)
 {
 	*charge = (struct zsf_charge) { 0 };
 #ifdef CONFIG_ZSWAP
-	charge->zswap = page_state(memcg, MEMCG_ZSWAP_B);
-	charge->zswapped = page_state(memcg, MEMCG_ZSWAPPED);
-	charge->incompressible = page_state(memcg, MEMCG_ZSWAP_INCOMP);
+#ifdef ZSL_COUNTER_zswap
+	charge->zswap = page_state(memcg, ZSL_COUNTER_zswap);
+#endif
+	/* Some kernels count these in bytes. */
+#ifdef ZSL_COUNTER_zswapped
+	charge->zswapped = page_state(memcg, ZSL_COUNTER_zswapped) /
+			   (PAGE_SIZE / ZSL_UNIT_zswapped);
+#endif
+#ifdef ZSL_COUNTER_incompressible
+	charge->incompressible = page_state(memcg, ZSL_COUNTER_incompressible) /
+				 (PAGE_SIZE / ZSL_UNIT_incompressible);
+#endif
 #endif
 }
 

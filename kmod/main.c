@@ -28,7 +28,7 @@ u32 zsf_features(void)
 {
 	u32 features = 0;
 
-	if (ZSL_ZS_OBJ_WRITE_ARGS > 4)
+	if (ZSL_HAS_OWNERS)
 		features |= ZSFUZZ_HAS_OWNERS;
 	if (!mem_cgroup_disabled())
 		features |= ZSFUZZ_HAS_MEMCG;

@@ -45,11 +45,7 @@ struct zsf_place zsf_locate(struct zsf_session *s, const struct zsf_object *o)
 
 static u8 owner_in(const struct zsf_place *at, unsigned int k)
 {
-	struct obj_cgroup **array = zsl_owner_array(at->zspage, k);
-
-	if (!array)
-		return ZSFUZZ_NONE8;
-	return zsf_cgroup_number(zsl_owner(array, at->class, k, at->index));
+	return zsf_cgroup_number(zsl_owner(at->zspage, at->class, k, at->index));
 }
 
 /* With an array for each page, an object that lies in two is entered twice. */
@@ -122,6 +118,15 @@ static struct obj_cgroup *owner_of(const struct zsfuzz_op *op)
 	return op->owner == ZSFUZZ_NO_OWNER ? NULL : zsf_cgroups[op->owner].objcg;
 }
 
+/*
+ * Pools that are not memcg-aware have to ignore owners in our own designs; that
+ * no caller names one may be a rule of other people's.
+ */
+static struct obj_cgroup *owner_told(const struct zsf_pool *pool, struct obj_cgroup *owner)
+{
+	return ZSL_IS_FOREIGN && !pool->aware ? NULL : owner;
+}
+
 static bool owner_absent(const struct zsfuzz_op *op)
 {
 	return op->owner != ZSFUZZ_NO_OWNER && !zsf_cgroups[op->owner].live;
@@ -134,14 +139,41 @@ static void write_object(struct zsf_session *s, struct zsf_object *o,
 	unsigned int flags = memalloc_noreclaim_save();
 	void *data = (void *)zsf_pattern(pattern);
 
-#if ZSL_ZS_OBJ_WRITE_ARGS == 4
-	zs_obj_write(s->pools[o->pool].zs, o->handle, data, length);
-#else
-	zs_obj_write(s->pools[o->pool].zs, o->handle, data, length, owner);
-#endif
+	zsl_write(s->pools[o->pool].zs, o->handle, data, length,
+		  owner_told(&s->pools[o->pool], owner));
 	memalloc_noreclaim_restore(flags);
 	o->length = length;
 	o->pattern = pattern;
+}
+
+/* A charge that is made here, in kernels that do so, shall not fail either. */
+static unsigned long malloc_object(struct zsf_pool *pool, size_t size, struct obj_cgroup *owner)
+{
+	unsigned int flags = 0;
+	unsigned long handle;
+
+	if (ZSL_OWNER_AT_MALLOC)
+		flags = memalloc_noreclaim_save();
+	handle = zsl_malloc(pool->zs, size, ZSF_GFP, numa_node_id(),
+			    owner_told(pool, owner), pool->aware);
+	if (ZSL_OWNER_AT_MALLOC)
+		memalloc_noreclaim_restore(flags);
+	return handle;
+}
+
+void zsf_object_free(struct zsf_session *s, struct zsf_object *o)
+{
+	struct obj_cgroup *owner = NULL;
+	struct zsf_place at;
+
+	if (ZSL_FREE_TAKES_OWNER) {
+		at = zsf_locate(s, o);
+		owner = zsl_owner(at.zspage, at.class,
+				  zsl_owner_arrays(at.class) > 1 ?
+				  at.index * zsl_class_size(at.class) >> PAGE_SHIFT : 0,
+				  at.index);
+	}
+	zsl_free(s->pools[o->pool].zs, o->handle, o->length ?: o->size, owner);
 }
 
 static int op_malloc(struct zsf_session *s, const struct zsfuzz_op *op,
@@ -159,7 +191,7 @@ static int op_malloc(struct zsf_session *s, const struct zsfuzz_op *op,
 		return -ESRCH;
 
 	fault_arm(s);
-	handle = zs_malloc(pool->zs, op->size, ZSF_GFP, numa_node_id());
+	handle = malloc_object(pool, op->size, owner_of(op));
 	fault_disarm(s, res);
 	if (IS_ERR_VALUE(handle))
 		return (int)(long)handle;
@@ -228,7 +260,7 @@ static int op_free(struct zsf_session *s, const struct zsfuzz_op *op,
 	zsf_describe_place(s, o, &at, res);
 	allocated = zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
 
-	zs_free(pool->zs, o->handle);
+	zsf_object_free(s, o);
 
 	o->live = false;
 	pool->live--;

@@ -99,12 +99,8 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 	memset(pool, 0, sizeof(*pool));
 	pool->asked = aware;
 	pool->aware = aware && zsf_keeps_owners();
-#if ZSL_ZS_CREATE_POOL_ARGS == 1
-	pool->zs = zs_create_pool(name);
-#else
 	/* Without memcg too, as zswap asks: the kernel has to know better. */
-	pool->zs = zs_create_pool(name, aware);
-#endif
+	pool->zs = zsl_create_pool(name, aware);
 	return pool->zs ? 0 : -ENOMEM;
 }
 
@@ -249,7 +245,7 @@ void zsf_session_drain(struct zsf_session *s)
 		struct zsf_object *o = &s->objects[i];
 
 		if (o->live)
-			zs_free(s->pools[o->pool].zs, o->handle);
+			zsf_object_free(s, o);
 		o->live = false;
 	}
 	for (i = 0; i < ZSFUZZ_POOLS; i++)

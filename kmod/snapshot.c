@@ -81,10 +81,8 @@ static void put_owners(void *zspage, void *class, u8 *to)
 	u8 number = ZSFUZZ_NONE8;
 
 	for (k = 0; k < arrays; k++) {
-		struct obj_cgroup **array = zsl_owner_array(zspage, k);
-
 		for (i = zsl_array_first(class, k); i <= zsl_array_last(class, k); i++) {
-			owner = array ? zsl_owner(array, class, k, i) : NULL;
+			owner = zsl_owner(zspage, class, k, i);
 			if (owner != last) {
 				last = owner;
 				number = zsf_cgroup_number(owner);

@@ -188,6 +188,7 @@ struct zsf_place {
 	unsigned int	index;
 };
 
+void zsf_object_free(struct zsf_session *s, struct zsf_object *o);
 struct zsf_place zsf_locate(struct zsf_session *s, const struct zsf_object *o);
 void zsf_describe_place(struct zsf_session *s, const struct zsf_object *o,
 			const struct zsf_place *at, struct zsfuzz_result *res);

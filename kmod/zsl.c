@@ -2,6 +2,7 @@
 /* Finds out what the kernel's macros hide from DWARF. */
 #include <linux/err.h>
 #include <linux/log2.h>
+#include <linux/sched/mm.h>
 
 #include "zsfuzz.h"
 #include "zsl.h"
@@ -76,20 +77,101 @@ int zsl_calibrate(void)
 	unsigned long handle;
 	int ret = -ENOMEM;
 
-#if ZSL_ZS_CREATE_POOL_ARGS == 1
-	pool = zs_create_pool("zsfuzz-probe");
-#else
-	pool = zs_create_pool("zsfuzz-probe", false);
-#endif
+	pool = zsl_create_pool("zsfuzz-probe", false);
 	if (!pool)
 		return ret;
 	find_classes(pool);
-	handle = zs_malloc(pool, 1000, GFP_KERNEL, NUMA_NO_NODE);
+	handle = zsl_malloc(pool, 1000, GFP_KERNEL, NUMA_NO_NODE, NULL, false);
 	if (!IS_ERR_VALUE(handle)) {
 		ret = find_encoding(handle,
 				    zsl_class(pool, zs_lookup_class_index(pool, 1000)));
-		zs_free(pool, handle);
+		zsl_free(pool, handle, 1000, NULL);
 	}
 	zs_destroy_pool(pool);
 	return ret;
 }
+
+/* ---- which entry of a page's array is whose ------------------------------ */
+
+struct zsl_entries zsl_entries = { .tail = true };
+
+#if ZSL_DESIGN == 2 && ZSL_HAS_OWNERS
+/* Class 480: 17 objects on two pages; object 8 lies on both, object 9 begins the second. */
+#define PROBE_SIZE	472
+#define PROBE_OBJECTS	17
+#define PROBE_SPANS	8
+#define PROBE_ENTRIES	10	/* of an array that are there in any case */
+
+static int find_entry(void *array, struct obj_cgroup *objcg)
+{
+	int i;
+
+	for (i = 0; array && i < PROBE_ENTRIES; i++)
+		if (zsl_read_entry(array, i) == objcg)
+			return i;
+	return -1;
+}
+
+/* Where the owner of object @index is entered in page @k, if the others have none. */
+static int probe_one(struct zs_pool *pool, unsigned int index, unsigned int k,
+		     struct obj_cgroup *objcg)
+{
+	unsigned long handles[PROBE_OBJECTS];
+	static u8 data[PROBE_SIZE];
+	unsigned int i, n;
+	int entry = -1;
+
+	for (n = 0; n < PROBE_OBJECTS; n++) {
+		handles[n] = zsl_malloc(pool, PROBE_SIZE, GFP_KERNEL, numa_node_id(),
+					n == index ? objcg : NULL, true);
+		if (IS_ERR_VALUE(handles[n]))
+			break;
+	}
+	if (n == PROBE_OBJECTS) {
+		zsl_write(pool, handles[index], data, PROBE_SIZE, objcg);
+		entry = find_entry(zsl_owner_array(zsl_handle_zspage(handles[0]), k), objcg);
+	}
+	for (i = 0; i < n; i++)
+		zsl_free(pool, handles[i], PROBE_SIZE, i == index ? objcg : NULL);
+	return entry;
+}
+
+/* Trees differ in this.  @objcg has to be one that is charged: roots may be left out. */
+void zsl_find_entries(struct obj_cgroup *objcg)
+{
+	int first, later, tail;
+	unsigned int flags;
+	struct zs_pool *pool;
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	pool = zsl_create_pool("zsfuzz-entries", true);
+	if (!pool)
+		return;
+	flags = memalloc_noreclaim_save();
+	first = probe_one(pool, 0, 0, objcg);
+	later = probe_one(pool, PROBE_SPANS + 1, 1, objcg);
+	tail = probe_one(pool, PROBE_SPANS, 1, objcg);
+	memalloc_noreclaim_restore(flags);
+	zs_destroy_pool(pool);
+	if (first < 0 || later < 0) {
+		pr_warn("zsfuzz: owners are not where they are looked for (%d, %d)\n", first, later);
+		return;
+	}
+	zsl_entries.by_zspage = later == PROBE_SPANS + 1;
+	zsl_entries.first = first;
+	zsl_entries.later = later - 1;
+	zsl_entries.tail = zsl_entries.by_zspage ? tail == PROBE_SPANS
+						 : tail >= 0 && tail == zsl_entries.later;
+	if (zsl_entries.first || zsl_entries.later || zsl_entries.by_zspage || !zsl_entries.tail)
+		pr_info("zsfuzz: entries of a page: first %d, later %d, by zspage %d, of tails %d\n",
+			zsl_entries.first, zsl_entries.later, zsl_entries.by_zspage,
+			zsl_entries.tail);
+}
+#else
+void zsl_find_entries(struct obj_cgroup *objcg)
+{
+}
+#endif

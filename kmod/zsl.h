@@ -194,20 +194,34 @@ static inline unsigned int zsl_last_object(void *class, unsigned int k)
 /*
  * Owner arrays, as the design has them: one for a zspage with an entry for
  * each object, or one for each of its pages with an entry for each object that
- * has a byte there, in order.
+ * has a byte there, in order.  Which entry of a page's array is whose can only
+ * be seen by trying: see zsl_find_entries().
  */
+#ifndef ZSL_OWNER_STRIDE
+#define ZSL_OWNER_STRIDE	sizeof(void *)
+#define ZSL_OWNER_ENTRY		0
+#endif
+
+struct zsl_entries {
+	bool	tail;		/* an object on two pages has an entry for each */
+	bool	by_zspage;	/* a page's array is indexed by the object's number in the zspage */
+	int	first;		/* entry of the first object that touches the zspage's first page */
+	int	later;		/* the same for all other pages */
+};
+
+extern struct zsl_entries zsl_entries;
+
+void zsl_find_entries(struct obj_cgroup *objcg);
+
 #if ZSL_DESIGN == 2
 static inline unsigned int zsl_owner_arrays(void *class)
 {
 	return zsl_class_pages(class);
 }
 
-static inline struct obj_cgroup **zsl_owner_array(void *zspage, unsigned int k)
+static inline void *zsl_owner_array(void *zspage, unsigned int k)
 {
-	unsigned long data = ZSL_FIELD(unsigned long, zsl_zspage_page(zspage, k),
-				       zpdesc_objcgs);
-
-	return (struct obj_cgroup **)(data & ~(unsigned long)ZSFUZZ_TAG_MASK);
+	return zsl_owner_base(zsl_zspage_page(zspage, k));
 }
 
 static inline unsigned int zsl_array_first(void *class, unsigned int k)
@@ -219,19 +233,23 @@ static inline unsigned int zsl_array_last(void *class, unsigned int k)
 {
 	return zsl_last_object(class, k);
 }
+
+static inline int zsl_entry(void *class, unsigned int k, unsigned int index)
+{
+	if (zsl_entries.by_zspage)
+		return index;
+	return (int)(index - zsl_array_first(class, k)) +
+	       (k ? zsl_entries.later : zsl_entries.first);
+}
 #else
 static inline unsigned int zsl_owner_arrays(void *class)
 {
 	return 1;
 }
 
-static inline struct obj_cgroup **zsl_owner_array(void *zspage, unsigned int k)
+static inline void *zsl_owner_array(void *zspage, unsigned int k)
 {
-#ifdef ZSL_OFF_zspage_objcgs
-	return ZSL_FIELD(struct obj_cgroup **, zspage, zspage_objcgs);
-#else
-	return NULL;
-#endif
+	return zsl_owner_base(zspage);
 }
 
 static inline unsigned int zsl_array_first(void *class, unsigned int k)
@@ -243,16 +261,35 @@ static inline unsigned int zsl_array_last(void *class, unsigned int k)
 {
 	return zsl_class_objs(class) - 1;
 }
+
+static inline int zsl_entry(void *class, unsigned int k, unsigned int index)
+{
+	return index;
+}
 #endif
 
 /*
- * An entry, which array @k must have.  KASAN is not asked: a kernel whose
- * arrays are too short shall be caught at its own access, not at this one.
+ * KASAN is not asked: a kernel whose arrays are too short shall be caught at
+ * its own access, not at this one.
  */
-static inline struct obj_cgroup *zsl_owner(struct obj_cgroup **array, void *class,
+static inline struct obj_cgroup *zsl_read_entry(void *array, int entry)
+{
+	char *at = (char *)array + entry * (int)ZSL_OWNER_STRIDE + ZSL_OWNER_ENTRY;
+
+	return (struct obj_cgroup *)(READ_ONCE_NOCHECK(*(unsigned long *)at) & ~7UL);
+}
+
+/* What array @k says, which must be there, unless object @index has no entry in it. */
+static inline struct obj_cgroup *zsl_owner(void *zspage, void *class,
 					   unsigned int k, unsigned int index)
 {
-	return READ_ONCE_NOCHECK(array[index - zsl_array_first(class, k)]);
+	unsigned int size = zsl_class_size(class);
+	void *array;
+
+	if (!zsl_entries.tail && k && index * size < k << PAGE_SHIFT)
+		k--;	/* only the page where it begins knows */
+	array = zsl_owner_array(zspage, k);
+	return array ? zsl_read_entry(array, zsl_entry(class, k, index)) : NULL;
 }
 
 #endif /* ZSL_H */

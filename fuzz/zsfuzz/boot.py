@@ -18,7 +18,8 @@ def boot(kernel: Kernel, console: Path) -> Machine:
     """Start a guest on the last of this process's CPUs; HarnessError if it does not come up."""
     memory = MEMORY[kernel.spec.flavour]
     options = UmlOptions(kernel.linux, kernel.guest_root, memory, guest_cpu())
-    return Machine(options, read_abi(kernel.wire), console)
+    profile = kernel.spec.profile or ""
+    return Machine(options, read_abi(kernel.wire), console, profile=profile)
 
 
 def guest_cpu() -> int | None:

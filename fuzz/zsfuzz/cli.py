@@ -20,9 +20,10 @@ from zsfuzz import matrix as matrices
 from zsfuzz.annotate.lcov import write_tracefile
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
-from zsfuzz.bench import speed as benchmarks
+from zsfuzz.bench.bugs.cli import bugs_command
 from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
+from zsfuzz.bench.speedcli import bench_speed
 from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.textfile import to_text
@@ -30,10 +31,21 @@ from zsfuzz.corpusfile import load
 from zsfuzz.doctor import QUICK, THOROUGH, examine
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.store import locked_output
-from zsfuzz.kerneloptions import design_option, linux_option, patch_option, take_kernel
+from zsfuzz.kerneloptions import (
+    adapter_option,
+    config_option,
+    design_option,
+    linux_option,
+    patch_option,
+    profile_option,
+    take_kernel,
+)
 from zsfuzz.minimise.cli import minimise as minimise_command
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
+from zsfuzz.probe.cli import probe_command
+from zsfuzz.probe.kernel import ask
+from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
 from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
@@ -41,11 +53,13 @@ from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
 from zsfuzz.terminal import one_line, say, visible
+from zsfuzz.verify.cli import bisect as bisect_command
+from zsfuzz.verify.cli import verify as verify_command
 from zsmodel.designs import DESIGNS
 from zstools.cli import kernel as kernel_group
 from zstools.cli import variant_option
 from zstools.errors import ZsToolsError
-from zstools.kernel import FLAVOURS, Kernel, KernelSpec
+from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, usual_design
 from zstools.progress import for_console
 
 ALL = "all"
@@ -91,6 +105,7 @@ def main() -> None:
 
 
 main.add_command(kernel_group)
+kernel_group.add_command(probe_command)
 main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
@@ -98,19 +113,29 @@ main.add_command(corpus_group)
 main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
+main.add_command(verify_command)
+main.add_command(bisect_command)
 main.add_command(check_reproducers)
 
 
 def build_kernels(
-    design: str,
+    design: str | None,
     flavours: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
     variants: tuple[str, ...] = (),
+    config: tuple[Path, ...] = (),
+    adapter: Path | None = None,
+    profile: str | None = None,
 ) -> list[Kernel]:
-    """Take the kernels from the cache, or build them with a progress bar."""
-    specs = [KernelSpec(design, flavour, linux, patches, variants) for flavour in flavours]
-    return [take_kernel(spec) for spec in specs]
+    """Take the kernels from the cache, or build them with a progress bar; probe the first."""
+    chosen = usual_design(design, linux)
+    kernels: list[Kernel] = []
+    for flavour in flavours:
+        spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter, profile)
+        kernels.append(take_kernel(spec))
+        profile = kernels[0].spec.profile
+    return kernels
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -118,8 +143,9 @@ def build_kernels(
 
 @main.command()
 @click.option(
-    "--design", type=click.Choice((*DESIGNS, ALL)), default="zspage", show_default=True,
-    help="Where object owners are kept; stock: unpatched; all: each in turn.",
+    "--design", type=click.Choice((*DESIGNS, AUTO, ALL)),
+    help="Where object owners are kept; stock: unpatched; auto: as it is in the tree; "
+    "all: each in turn.  [default: zspage; auto with --linux]",
 )  # fmt: skip
 @click.option(
     "--flavour", type=click.Choice((*FLAVOURS, "both")), default="both", show_default=True,
@@ -128,6 +154,9 @@ def build_kernels(
 @variant_option
 @linux_option
 @patch_option
+@config_option
+@adapter_option
+@profile_option
 @click.option(
     "--time",
     "seconds",
@@ -159,11 +188,14 @@ def build_kernels(
 @click.pass_context
 def run(
     ctx: click.Context,
-    design: str,
+    design: str | None,
     flavour: str,
     variants: tuple[str, ...],
     linux: Path | None,
     patches: tuple[Path, ...],
+    config: tuple[Path, ...],
+    adapter: Path | None,
+    profile: str | None,
     seconds: float | None,
     operations: int | None,
     seed: int,
@@ -179,14 +211,22 @@ def run(
     flavours = ("plain", "kasan") if flavour == "both" else (flavour,)
     options = RunOptions(output, corpus, seconds, operations, seed, length, until_finding)
     if design != ALL:
-        built = [build_kernels(design, flavours, linux, patches, variants)]
-        results = [result := _run_one(built[0], options)]
+        kernels = build_kernels(
+            design, flavours, linux, patches, variants, config, adapter, profile
+        )
+        if profile is not None:
+            _refuse_other_profile(ctx, kernels[0])
+        built = [kernels]
+        results = [result := _run_one(kernels, options)]
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
     else:
         if seconds is None and operations is None:
             raise click.UsageError("--design all runs each in turn: give --time or --operations")
-        built = [build_kernels(name, flavours, linux, patches, variants) for name in DESIGNS]
+        built = [
+            build_kernels(name, flavours, linux, patches, variants, config, adapter, profile)
+            for name in DESIGNS
+        ]
         results = _run_all(built, options)
         Console().print(render_comparison(results))
         facts = {"designs": {result.design: result.as_dict() for result in results}}
@@ -197,6 +237,15 @@ def run(
         explored = zip(built, results, strict=False)  # a run that was stopped has no later ones
         write_tracefile(lcov, [(kernels[0], result.hits) for kernels, result in explored])
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
+
+
+def _refuse_other_profile(ctx: click.Context, kernel: Kernel) -> None:
+    """End with a line for each difference if a kernel is not as the given profile says."""
+    differences = ask(kernel)[1]
+    for line in differences:
+        click.echo(f"not as --profile says: this kernel {line}")
+    if differences:
+        ctx.exit(EXIT_FINDINGS)
 
 
 def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:
@@ -260,11 +309,21 @@ def _shower(console: Console, live: Live) -> Callable[[str], None]:
 @design_option
 @variant_option
 @linux_option
+@config_option
+@adapter_option
 @click.pass_context
-def doctor(ctx: click.Context, design: str, variants: tuple[str, ...], linux: Path | None) -> None:
+def doctor(
+    ctx: click.Context,
+    design: str | None,
+    variants: tuple[str, ...],
+    linux: Path | None,
+    config: tuple[Path, ...],
+    adapter: Path | None,
+) -> None:
     """Check that everything works: coverage, KASAN, and that a planted fault diverges."""
     console, sick = Console(), False
-    for kernel in build_kernels(design, ("plain", "kasan"), linux, (), variants):
+    flavours = ("plain", "kasan")
+    for kernel in build_kernels(design, flavours, linux, (), variants, config, adapter):
         for check in examine(kernel, THOROUGH):
             sick |= not check.passed
             verdict = "ok" if check.passed else "FAILED"
@@ -333,46 +392,7 @@ def bench() -> None:
     """Measure how good and how fast it is."""
 
 
-@bench.command()
-@design_option
-@click.option(
-    "--flavour",
-    "flavours",
-    multiple=True,
-    type=click.Choice(("plain", "kasan")),
-    help="May be repeated.  [default: both]",
-)
-@linux_option
-@click.option(
-    "--time",
-    "seconds",
-    type=click.FloatRange(min=2),
-    default=20.0,
-    show_default=True,
-    help="Seconds for each flavour.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def speed(
-    design: str,
-    flavours: tuple[str, ...],
-    linux: Path | None,
-    seconds: float,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Compare differential fuzzing with raw replay of the same programs by the module."""
-    kernels = build_kernels(design, flavours or ("plain", "kasan"), linux, ())
-    figures = benchmarks.speed(kernels, seconds, seed)
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-        return
-    click.echo(f"64-operation programs a second, kernel {figures['kernel']}, design {design}")
-    for flavour, found in figures["flavours"].items():
-        click.echo(
-            f"  {flavour:6} differential {found['programs_per_second']:>10,.0f}   "
-            f"raw {found['raw_programs_per_second']:>10,.0f}   ratio {found['ratio']:.2f}"
-        )
+bench.add_command(bugs_command)
 
 
 @bench.command()
@@ -392,6 +412,8 @@ def cost(linux: Path | None, rounds: int, as_json: bool) -> None:
 
 bench.add_command(bench_minimise)
 bench.add_command(bench_replay)
+bench.add_command(bench_speed)
+bench.add_command(bench_coverage)
 
 
 # ---- show --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
+from zsfuzz.lockstep import KernelAlone
 from zsfuzz.mutation.ahead import AheadMutator
 from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.mutator import Mutator
@@ -22,7 +23,9 @@ from zsfuzz.mutation.rawbytes import decode, is_dear
 from zsfuzz.pool import Incoming
 from zsfuzz.program import OP_SIZE
 from zsfuzz.runner import Runner, Trouble
+from zsfuzz.smoke import mutations
 from zsfuzz.stats import Stats
+from zsfuzz.strategy import Strategy
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 from zsmodel.classes import distinct_classes
@@ -42,11 +45,16 @@ class Explorer:
         self.config = config
         self.stats = Stats(Path(config.work) / f"{config.name}.stats", create=True)
         self.machine = start_machine(config, console=f"{config.name}.console")
+        self.strategy = Strategy(config.strategy)
         self.stats.set("no swap path", not self.machine.kernel.has_swap)
         self.engine = Engine(CoverageMap(Path(config.layout)).pcs, SITUATIONS)
-        self.machine.map_counters(self.engine.coverage.address)
-        self.model = Model(self.machine.kernel, self.engine.features.bytes)
+        if self.strategy.guided:
+            self.machine.map_counters(self.engine.coverage.address)
+        features = self.engine.features.bytes if self.strategy.guided else None
+        self.model = Model(self.machine.kernel, features)
         self.runner = Runner(self.machine, self.model)
+        if not self.strategy.compared:
+            self.runner.lockstep = KernelAlone(self.machine, self.model)
         self.triage = Triage(self.runner, self.stats, config, lambda: self.stopping)
         self.auditor = Auditor(self.runner)
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
@@ -179,5 +187,10 @@ class Explorer:
         """Hand over to libFuzzer; SIGTERM ends the run in order."""
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         gc.freeze()
+        if not self.strategy.guided:
+            for data in mutations(self.mutator, self.max_bytes, self.config.seed):
+                self.one_input(data)
         options = EngineOptions(Path(self.config.inputs), self.config.seed, self.max_bytes)
-        self.engine.run(options, self.one_input, self._propose if self.incoming else self.mutate)
+        propose = self._propose if self.incoming else self.mutate
+        mutate = propose if self.strategy.structured else None
+        self.engine.run(options, self.one_input, mutate)

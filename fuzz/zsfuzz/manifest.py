@@ -19,6 +19,8 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
         "config": config,
         "protocol": protocol,
         "arguments": arguments,
+        "design": kernel.spec.design,
+        "profile": kernel.spec.profile or "",
     }
 
 
@@ -31,4 +33,6 @@ def kernel_arguments(spec: KernelSpec) -> list[str]:
         arguments += ["--linux", str(spec.linux)]
     for patch in spec.extra_patches:
         arguments += ["--patch", str(patch)]
+    if spec.profile:
+        arguments += ["--profile", spec.profile]
     return arguments

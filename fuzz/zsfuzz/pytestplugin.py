@@ -89,15 +89,14 @@ class Replay:
         from zsfuzz.boot import boot  # noqa: PLC0415
         from zsfuzz.runner import Runner  # noqa: PLC0415
         from zsmodel import Model  # noqa: PLC0415
-        from zstools.kernel import KernelSpec, ensure_kernel  # noqa: PLC0415
+        from zstools.kernel import KernelSpec, ensure_kernel, usual_design  # noqa: PLC0415
 
         option = self._config.getoption
         linux = option("--zsfuzz-linux")
         tree = _absolute(self._config, linux) if linux else None
         patches = [_absolute(self._config, name) for name in option("--zsfuzz-patch")]
-        spec = KernelSpec(
-            option("--zsfuzz-design"), option("--zsfuzz-flavour"), tree, tuple(patches)
-        )
+        design = usual_design(option("--zsfuzz-design"), tree)
+        spec = KernelSpec(design, option("--zsfuzz-flavour"), tree, tuple(patches))
         self.kernel = ensure_kernel(spec)
         self._scratch = TemporaryDirectory(prefix="zsfuzz-pytest-")
         machine = boot(self.kernel, Path(self._scratch.name) / "console")

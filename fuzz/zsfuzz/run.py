@@ -80,6 +80,7 @@ class Result:
     output: str = ""
     no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
+    profile: str = ""  # in what the kernel differs lawfully from the model's defaults
     hits: tuple[int, ...] = ()  # of each coverage site, by the explorer
 
     def total(self, name: str) -> int:
@@ -105,6 +106,7 @@ class Result:
             "design": self.design,
             "flavours": list(self.flavours),
             "kernel": self.version,
+            "profile": self.profile or "default",
             "seconds": round(self.seconds, 3),
             "programs": self.total("programs"),
             "operations": self.total("operations"),
@@ -295,6 +297,7 @@ class Run:
             new_inputs=self._kept,
             output=str(self.output),
             no_swap=self._why_no_swap(workers[0]),
+            profile=self.kernels[0].spec.profile or "",
         )
 
     def _why_no_swap(self, explorer: WorkerProcess) -> str:

@@ -83,6 +83,8 @@ def _head(result: Result) -> RenderableType:
         "kernel",
         f"{result.version}, design {result.design}, UML, flavours {' and '.join(result.flavours)}",
     )
+    if result.profile:
+        table.add_row("profile", result.profile)
     table.add_row("time", f"{result.seconds:.1f} s")
     for name, stats in result.stats.items():
         table.add_row(

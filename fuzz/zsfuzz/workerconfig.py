@@ -14,6 +14,7 @@ from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
+from zsfuzz.strategy import Strategy
 from zstools.kernel import Kernel
 
 
@@ -39,9 +40,11 @@ class WorkerConfig:
     seconds: float | None = None
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
+    strategy: str = Strategy.FULL.value
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
+    profile: str = ""
     findings: str = "findings"  # folder of findings in `output`
     pool: str = ""  # file of programs that others found, see pool.py; empty: there is none
     faults: str = "usual"  # "many": more allocations fail
@@ -81,6 +84,7 @@ def worker_config(
         inputs=str(work / "inputs"),
         output=str(output),
         work=str(work),
+        profile=kernel.spec.profile or "",
     )
 
 
@@ -93,4 +97,5 @@ def start_machine(config: WorkerConfig, *, console: str) -> Machine:
         cpu=config.guest_cpu,
         nice=config.guest_nice,
     )
-    return Machine(options, read_abi(Path(config.wire)), Path(config.work) / console)
+    console_file = Path(config.work) / console
+    return Machine(options, read_abi(Path(config.wire)), console_file, profile=config.profile)

@@ -6,6 +6,7 @@ from functools import cache
 from zsmodel.classes import FULL, GROUPS, ClassShape, fullness_group
 from zsmodel.design import POINTER, Design
 from zsmodel.features import class_kind
+from zsmodel.profile import EACH, FIRST, NONE, ONE, Profile
 from zsmodel.wire import NONE8
 from zsmodel.zspage import Zspage
 
@@ -39,6 +40,7 @@ class SizeClass:
     __slots__ = (
         "allocated",
         "arrays",
+        "blank",
         "entries",
         "fresh",
         "groups",
@@ -57,7 +59,7 @@ class SizeClass:
         "unowned",
     )
 
-    def __init__(self, shape: ClassShape, design: Design) -> None:
+    def __init__(self, shape: ClassShape, design: Design, profile: Profile) -> None:
         self.index = shape.index
         self.size = shape.size
         self.pages = shape.pages
@@ -68,9 +70,13 @@ class SizeClass:
         self.unowned = bytearray([NONE8]) * shape.objs
         self.lists: list[list[Zspage]] = [[] for _ in range(GROUPS)]
         arrays = design.arrays(shape)
-        self.arrays = len(arrays)
+        self.arrays = {EACH: len(arrays), ONE: 1, NONE: 0}[profile.array_allocations]
         self.entries = bytes(index for array in arrays for index in array)  # objects, by entry
         self.twice = bytes(self.entries.count(index) > 1 for index in range(shape.objs))
+        self.blank: list[int] = []  # entries that are never filled
+        if profile.span_entries == FIRST:
+            self.blank = [at for at, one in enumerate(self.entries) if one in self.entries[:at]]
+            self.twice = bytes(shape.objs)
         self.page_states = design.page_states(shape)
         self.tags = sum(1 << k for k, state in enumerate(self.page_states) if state)
         self.tag_bits = tag_bits(self.page_states)

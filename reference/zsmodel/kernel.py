@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the model must know of a kernel: the ownership design and the configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from zsmodel.design import Design
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import Profile
 
 # What lzo and lzo-rle made of the patterns in 7.2.13.
 ZSWAP_LENGTHS: Final = (
@@ -36,10 +37,12 @@ class Kernel:
     has_zswap: bool = True  # with memcg: owners are charged
     has_classes: bool = True  # the file zsmalloc/<pool>/classes
     has_swap: bool = True  # zswap before a zram disk
+    writeback_batch: int = 1  # entries of a cgroup that zswap looks at in one go: 32 in Linux 7.3
     # Bytes of a page of each pattern once it is compressed, by zswap and by the disk, as the guest
     # measured them when it started: here the kernel's word is taken.  0: it takes up no object.
     zswap_lengths: tuple[int, ...] = ZSWAP_LENGTHS
     disk_lengths: tuple[int, ...] = DISK_LENGTHS
+    profile: Profile = field(default_factory=Profile)  # in what it differs from our own series
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:

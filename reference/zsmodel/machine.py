@@ -98,7 +98,8 @@ class Model(SwapOperations):
         records.append(object_records(self.live))
         if swap.used:
             records.append(page_records(swap.live_pages()))
-        records.append(cgroup_records(self.cgroups.names, swap.used))
+        incompressibles = swap.used or not self.usual_writes
+        records.append(cgroup_records(self.cgroups.names, incompressibles))
         if swap.used:
             records.append(event_records(self.cgroups.names, swap))
         records.append(END)

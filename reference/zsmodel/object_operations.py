@@ -18,7 +18,9 @@ from typing import Final
 
 from zsmodel import faults
 from zsmodel.kernel import Kernel
+from zsmodel.ownership import store_owner, uncharge
 from zsmodel.pool import Pool
+from zsmodel.profile import ARRAYS
 from zsmodel.state import State
 from zsmodel.wire import NO_OWNER, NONE8, NONE16, PATTERNS, RECORDS
 from zsmodel.zspage import Object
@@ -69,16 +71,21 @@ class ObjectOperations(State):
         """Write contents and owner; what the entry held before is uncharged (zs_obj_write)."""
         obj.length = length
         obj.pattern = arg % PATTERNS
-        if obj.pool.aware:
+        if obj.pool.aware and not self.usual_writes:
+            if not obj.pool.asked and self.kernel.profile.pools == ARRAYS:
+                owner = NO_OWNER
+            cgroup = self.cgroups.names[owner] if self.cgroups.charged else None
+            store_owner(self.kernel.profile, obj, owner, cgroup, self.page_size)
+        elif obj.pool.aware:
             size = obj.zspage.size_class.size
             if obj.charged:
                 obj.charged.uncharge(size)
             obj.zspage.owners[obj.index] = owner if owner != NO_OWNER else NONE8
             # c0, the root, is stored but never charged.
             charged = owner and self.cgroups.charged
-            cgroup = obj.charged = self.cgroups.names[owner] if charged else None
-            if cgroup:
-                cgroup.charge(size)
+            to_charge = obj.charged = self.cgroups.names[owner] if charged else None
+            if to_charge:
+                to_charge.charge(size)
 
     def write(self, number: int, _pool: int, owner: int, size: int, arg: int) -> int:
         """Run zs_obj_write(); without an owner the entry becomes NULL."""
@@ -91,7 +98,10 @@ class ObjectOperations(State):
             return EMSGSIZE
         if obj.read_locked:
             return EBUSY
-        self.store(obj, owner, size or obj.size, arg)
+        if self.owns_at_malloc:
+            obj.length, obj.pattern = size or obj.size, arg % PATTERNS
+        else:
+            self.store(obj, owner, size or obj.size, arg)
         self.describe(obj, obj.pool.pages)
         return 0
 
@@ -112,7 +122,9 @@ class ObjectOperations(State):
             return EBUSY
         zspage, pool, index = obj.zspage, obj.pool, obj.index
         size_class, owner = zspage.size_class, zspage.owners[index]
-        if obj.charged:
+        if obj.charged and not self.usual_writes:
+            uncharge(self.kernel.profile, obj, self.page_size)
+        elif obj.charged:
             obj.charged.uncharge(size_class.size)
             obj.charged = None
         gone = pool.free(obj)

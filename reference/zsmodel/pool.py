@@ -14,19 +14,32 @@ class Pool:
     appearance, over all pools.
     """
 
-    __slots__ = ("aware", "by_payload", "classes", "compacted", "numbers", "pages", "show_rows")
+    __slots__ = (
+        "asked",
+        "aware",
+        "by_payload",
+        "classes",
+        "compacted",
+        "numbers",
+        "pages",
+        "show_rows",
+    )
 
     def __init__(self, by_payload: list[SizeClass]) -> None:
         self.by_payload = by_payload
         self.classes: dict[int, SizeClass] = {}  # those that had a zspage since open()
         self.open(False, iter(()))
 
-    def open(self, aware: bool, numbers: Iterator[int]) -> None:
-        """Start anew, without zspages (zs_create_pool)."""
+    def open(self, aware: bool, numbers: Iterator[int], asked: bool | None = None) -> None:
+        """Start anew, without zspages (zs_create_pool).
+
+        `aware`: has owner entries; `asked`, if that is not the same: was created memcg-aware.
+        """
         for size_class in self.classes.values():
             size_class.reset()
         self.classes.clear()
         self.aware = aware
+        self.asked = aware if asked is None else asked
         self.numbers = numbers
         self.pages = 0  # zs_get_total_pages()
         self.compacted = 0  # zs_pool_stats.pages_compacted, in pages

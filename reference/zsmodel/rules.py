@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which rule states a field of an answer: in words, in the model, in the kernel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from zsmodel.profile import OPTIONS, Profile
 from zsmodel.wire import RECORDS
 
 ANY: Final = "any"  # operations without a rule of their own
@@ -18,15 +19,26 @@ class Rule:
     kernel: str
 
 
-def rule_for(operation: str, field: str) -> Rule:
+def rule_for(operation: str, field: str, profile: Profile | None = None) -> Rule:
     """Find the rule for a field of zsfuzz_result or of a snapshot record.
 
     `operation` is an opcode's name or a record's ("snap_zspage").  The bytes after a zspage's
     record are its fields "free" and "owners"; a record's place is the field "order".
+    What a profile that is not the default changes is added to the words.
     Raises KeyError for a field that nothing states.
     """
     rules = RULES.get(operation, {})
-    return rules[field] if field in rules else RULES[ANY][field]
+    rule = rules[field] if field in rules else RULES[ANY][field]
+    return _as_by(profile, field, rule) if profile else rule
+
+
+def _as_by(profile: Profile, field: str, rule: Rule) -> Rule:
+    told = [
+        f"{OPTIONS[option][value]} (profile {option}={value})"
+        for option, value in profile.differences().items()
+        if field in CONCERNS[option] or rule in CONCERNED[option]
+    ]
+    return replace(rule, text=f"{rule.text}; but this kernel {'; '.join(told)}") if told else rule
 
 
 def _rule(text: str, model: str, kernel: str) -> Rule:
@@ -100,6 +112,27 @@ _EVENT = _rule(
     "swap.py: Swap.count",
     "zswap_store, zswap_load, zswap_writeback_entry",
 )
+
+# The fields that an option of the profile changes, and the rules whose fields it changes.
+_OWNERS: Final = ("owner", "tail", "owners")
+CONCERNS: Final[dict[str, tuple[str, ...]]] = {
+    "charge-unit": (),
+    "charge-time": _OWNERS,
+    "rewrite": _OWNERS,
+    "unowned-write": _OWNERS,
+    "same-owner-write": (),
+    "root-owner": _OWNERS,
+    "incompressible": ("incompressible",),
+    "array-allocations": ("faults",),
+    "span-entries": ("tail", "tail_owners"),
+    "pools": (*_OWNERS, "aware", "owner_bytes", "page_states", "tags", "tag_bits"),
+}
+_WRITES: Final = (
+    "charge-unit", "charge-time", "rewrite", "unowned-write", "same-owner-write", "root-owner",
+)  # fmt: skip
+CONCERNED: Final[dict[str, tuple[Rule, ...]]] = {
+    option: (_CHARGED,) if option in _WRITES else () for option in OPTIONS
+}
 
 RULES: Final[dict[str, dict[str, Rule]]] = {
     ANY: {

@@ -37,7 +37,7 @@ END = RECORDS["zsfuzz_snap_end"].struct.pack(SNAP_END, 0, 0, 0)  # nothing is le
 
 def pool_records(number: int, pool: Pool) -> list[bytes]:
     """Record a pool, its classes by index, their zspages from the heads of their lists."""
-    records = [POOL.pack(SNAP_POOL, number, pool.aware, 0, pool.pages, pool.compacted)]
+    records = [POOL.pack(SNAP_POOL, number, pool.asked, 0, pool.pages, pool.compacted)]
     for index in sorted(pool.classes):
         size_class = pool.classes[index]
         if size_class.allocated:
@@ -76,6 +76,8 @@ def zspage_record(zspage: Zspage, aware: bool) -> bytes:
     if aware:
         states = size_class.page_states
         owners = size_class.entries.translate(zspage.owners.ljust(256))
+        if size_class.blank:
+            owners = _blanked(owners, size_class.blank)
     else:
         states, owners = bytes(size_class.pages), b""
     free = zspage.free[::-1]
@@ -91,6 +93,14 @@ def zspage_record(zspage: Zspage, aware: bool) -> bytes:
         0,
     )
     return head + tail + bytes(-len(tail) % 4)
+
+
+def _blanked(owners: bytes, blank: list[int]) -> bytes:
+    """Empty the entries that a profile leaves so (span-entries=first)."""
+    entries = bytearray(owners)
+    for at in blank:
+        entries[at] = NONE8
+    return bytes(entries)
 
 
 def object_records(live: Mapping[int, Object]) -> bytes:
@@ -116,13 +126,16 @@ def page_records(pages: Iterable[Page]) -> bytes:
     return PAGES.pack(values)
 
 
-def cgroup_records(cgroups: Iterable[Cgroup | None], swapped: bool) -> bytes:
-    """Record each cgroup with its descendants' charges."""
+def cgroup_records(cgroups: Iterable[Cgroup | None], incompressibles: bool) -> bytes:
+    """Record each cgroup with its descendants' charges.
+
+    Without `incompressibles` none can count as incompressible.
+    """
     values: list[int] = []
     for cgroup in cgroups:
         if cgroup and cgroup.number:
             zswap, zswapped = cgroup.total()
-            incompressible = cgroup.total_incompressible() if swapped else 0
+            incompressible = cgroup.total_incompressible() if incompressibles else 0
             values += SNAP_CGROUP, cgroup.number, zswapped, zswap, incompressible, cgroup.zswap_max
     return CGROUPS.pack(values)
 

@@ -9,6 +9,7 @@ from zsmodel.classes import distinct_classes, shapes_by_payload
 from zsmodel.fullness import SizeClass
 from zsmodel.kernel import Kernel
 from zsmodel.pool import Pool
+from zsmodel.profile import AWARE, MALLOC
 from zsmodel.swap import Swap
 from zsmodel.wire import NONE8, NONE16, OBJECTS, POOLS
 from zsmodel.zspage import Object
@@ -23,6 +24,8 @@ class State:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.page_size = kernel.page_size
+        self.usual_writes = kernel.profile.usual_writes
+        self.owns_at_malloc = kernel.profile.charge_time == MALLOC
         self.spare_pools = [Pool(classes_by_payload(kernel)) for _ in range(POOLS)]
         self.objects = [Object(number) for number in range(OBJECTS)]
         self.live: dict[int, Object] = {}
@@ -51,9 +54,14 @@ class State:
         self.words = words
 
     def open_pool(self, number: int, aware: bool) -> None:
-        """Create p<number>, memcg-aware only on a kernel with owners (zs_create_pool)."""
+        """Create p<number>, memcg-aware only on a kernel with owners (zs_create_pool).
+
+        The profile may say that others have owner entries, too.
+        """
         pool = self.pools[number] = self.spare_pools[number]
-        pool.open(aware and self.kernel.has_owners, self.zspage_numbers)
+        keeps = aware or self.kernel.profile.pools != AWARE
+        owners = self.kernel.has_owners
+        pool.open(keeps and owners, self.zspage_numbers, aware and owners)
 
     def fail(self, errno: int) -> None:
         """Answer `errno` and nothing else."""
@@ -112,5 +120,6 @@ def classes_by_payload(kernel: Kernel) -> list[SizeClass]:
     largest = max(shape.objs for shape in shapes)
     if largest > NONE8 + 1:
         raise ValueError(f"zspages of {largest} objects: an index has one byte; use smaller pages")
-    classes = {shape.index: SizeClass(shape, kernel.ownership) for shape in shapes}
+    design, profile = kernel.ownership, kernel.profile
+    classes = {shape.index: SizeClass(shape, design, profile) for shape in shapes}
     return [classes[shape.index] for shape in shapes_by_payload(kernel)]

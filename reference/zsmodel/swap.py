@@ -13,6 +13,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from zsmodel.pool import Pool
+from zsmodel.profile import AWARE, CHARGE, CLASS, IGNORE, NONE, ZSWAP
 from zsmodel.wire import FOREIGN, IN_MEMORY, IN_ZSWAP, NO_OWNER, NONE8, NOWHERE, ON_DEVICE, PAGES
 from zsmodel.zspage import Object
 
@@ -108,7 +109,8 @@ class Swap:
         self.used = False
         numbers: Iterator[int] = repeat(UNNUMBERED)
         self.zswap.open(self.kernel.has_owners, numbers)
-        self.zram.open(False, numbers)
+        arrays = self.kernel.has_owners and self.kernel.profile.pools != AWARE
+        self.zram.open(arrays, numbers, False)
         for page in self.pages:
             page.forget()
         self.lrus.clear()
@@ -141,19 +143,35 @@ class Swap:
         page.referenced = True
         if owner is None:
             return
+        profile = self.kernel.profile
         zspage = page.object.zspage
-        zspage.owners[page.object.index] = FOREIGN if owner.number == NONE8 else owner.number
-        if not owner.is_root:
+        if not (owner.is_root and profile.root_owner == IGNORE):
+            zspage.owners[page.object.index] = FOREIGN if owner.number == NONE8 else owner.number
+        if not owner.is_root or profile.root_owner == CHARGE:
             page.object.charged = owner
-            page.charged = zspage.size_class.size if self.zswap.aware else page.length
+            page.charged = zspage.size_class.size if self.charges_classes else page.length
             owner.charge(page.charged)
-            owner.incompressible += page.length == self.kernel.page_size
+            owner.incompressible += self.is_incompressible(page)
         self.count(page, ZSWPOUT)
         self.lrus.setdefault(living(owner), []).append(page)
 
+    @property
+    def charges_classes(self) -> bool:
+        """Tell whether zsmalloc charges the objects, and by their classes."""
+        profile = self.kernel.profile
+        by_class = profile.charge_unit == CLASS and profile.charge_time != ZSWAP
+        return self.zswap.aware and by_class
+
+    def is_incompressible(self, page: Page) -> bool:
+        """Tell whether a stored page counts in zswap_incomp (obj_cgroup_mod_zswap_incomp)."""
+        rule = self.kernel.profile.incompressible
+        length = page.charged if rule == CHARGE else page.length
+        return rule != NONE and length == self.kernel.page_size
+
     def count(self, page: Page, event: int) -> None:
         """Count an event for the owner, for its ancestor if it was removed (count_objcg_events)."""
-        if page.owner:
+        ignored = event != ZSWPOUT and self.kernel.profile.root_owner == IGNORE
+        if page.owner and not (ignored and page.owner.is_root):
             self.events.setdefault(living(page.owner), [0, 0, 0])[event] += 1
 
     def events_of(self, cgroup: Cgroup) -> list[int]:
@@ -179,7 +197,7 @@ class Swap:
         owner = page.object.charged
         if owner:
             owner.uncharge(page.charged)
-            owner.incompressible -= page.length == self.kernel.page_size
+            owner.incompressible -= self.is_incompressible(page)
         page.object.charged = None
 
     def write_back(self, page: Page) -> None:
@@ -191,17 +209,28 @@ class Swap:
         self.write(page)
 
     def shrink(self, cgroup: Cgroup) -> int:
-        """Write one page of a cgroup back, or take its second chance away (shrink_memcg)."""
+        """Write pages of a cgroup back, or take their second chance away (shrink_memcg).
+
+        Where the list is walked on from is known before a page goes to its end; after a page was
+        written back the walk begins anew (list_lru_walk_one).
+        """
         lru = self.lrus.get(cgroup)
         if not lru:
             return ENOENT
-        page = lru.pop(0)
-        lru.append(page)
-        if page.referenced:
-            page.referenced = False
-            return EAGAIN
-        self.write_back(page)
-        return 0
+        errno, page = EAGAIN, lru[0]
+        for _ in range(self.kernel.writeback_batch):
+            at = lru.index(page)
+            following = lru[at + 1] if at + 1 < len(lru) else None
+            lru.append(lru.pop(at))
+            if page.referenced:
+                page.referenced = False
+            else:
+                self.write_back(page)
+                errno, following = 0, lru[0] if lru else None
+            if following is None:
+                break
+            page = following
+        return errno
 
     def stored(self) -> int:
         """Count the pages that zswap has (zswap_stored_pages)."""

@@ -17,6 +17,7 @@ class Object:
     """Hold what a program's object o<number> is: a handle and what was written through it."""
 
     __slots__ = (
+        "bytes",
         "charged",
         "index",
         "length",
@@ -36,6 +37,7 @@ class Object:
         self.size = 0  # bytes asked for
         self.length = 0  # bytes written
         self.pattern = 0
+        self.bytes = 0  # that `charged` was charged, if the profile is not the default
         self.forget()
 
     def forget(self) -> None:

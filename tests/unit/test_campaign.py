@@ -17,6 +17,7 @@ import pytest
 from fake_campaign import fake_kernel, spawner
 
 from zsfuzz.campaign import disk, supervisor
+from zsfuzz.campaign.cli import default_jobs
 from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
 from zsfuzz.campaign.identity import Identity
@@ -69,6 +70,12 @@ def test_pauses_double_up_to_a_limit_and_are_forgotten_after_a_healthy_life() ->
     assert not backoff.over(LONGEST_PAUSE - 1)
     assert backoff.over(LONGEST_PAUSE)
     assert backoff.died(now=0, lived=1000) == 0.5
+
+
+@pytest.mark.parametrize(("cpus", "jobs"), [(1, 1), (2, 1), (3, 1), (8, 4)])
+def test_a_worker_needs_two_cpus(cpus: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
+    assert default_jobs() == jobs
 
 
 def test_cpus_are_given_out_only_if_there_are_two_for_each_worker() -> None:

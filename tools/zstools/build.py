@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from zstools import cache as store
+from zstools.adapterfile import read_adapter
 from zstools.cache import Manifest
-from zstools.facts import ensure_layout
+from zstools.discovery import load_discovery
+from zstools.facts import LAYOUT, ensure_layout
 from zstools.kbuild import Kbuild
+from zstools.layout import Hints, header_macros, writeback_batch
+from zstools.owntree import sync_copy
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
 from zstools.series import apply_patches, patches_hash, touched_files
@@ -19,6 +24,7 @@ from zstools.sibling import find_sibling, patched_files
 from zstools.toolchain import check_tools
 from zstools.tree import adopt_objects, link_tree
 
+_KEY, _OPTIONS = ".zsfuzz-key", ".zsfuzz-options"  # in the object directory of a user's tree
 _USUAL_STEPS = 1100  # lines of make output for a whole kernel
 
 
@@ -28,18 +34,61 @@ def build_kernel(plan: Plan, progress: BuildProgress, lock: int) -> Manifest:
     check_tools()
     # What is known of an earlier build is not true of this one: its build ID differs.
     shutil.rmtree(plan.entry, ignore_errors=True)
-    _prepare_tree(plan, progress)
+    if plan.scan is not None:
+        progress.begin(f"copy what changed in {plan.scan.tree}")
+        sync_copy(plan.scan, plan.patches, plan.tree, progress)
+        progress.end()
+    else:
+        _prepare_tree(plan, progress)
     kbuild = Kbuild(plan.build, progress, lock)
     sibling = _prepare_objects(plan, kbuild, progress)
     title = f"build Linux {plan.source.version} {plan.spec.design} {plan.spec.configuration}"
     progress.begin(title, None if sibling else _USUAL_STEPS)
-    kbuild.configure(plan.options)
-    kbuild.compile()
-    ensure_layout(plan.entry, plan.build / "vmlinux", progress)
+    _compile(plan, kbuild)
+    ensure_layout(plan.entry, plan.image, progress, hints_of(plan))
     manifest = _manifest(plan, sibling, kbuild.steps, time.monotonic() - started)
     store.write_manifest(plan.entry, manifest)
     progress.end()
     return manifest
+
+
+def hints_of(plan: Plan) -> Hints:
+    """Say what is known of a planned kernel besides its DWARF."""
+    return Hints(
+        read_adapter(plan.spec.adapter),
+        header_macros(plan.tree),
+        plan.is_foreign,
+        writeback_batch(plan.tree),
+    )
+
+
+def is_state_of(plan: Plan) -> bool:
+    """Tell whether the object directory is as it was when this kernel was built there."""
+    if plan.scan is None:
+        return True
+    try:
+        return (plan.build / _KEY).read_text() == plan.key
+    except OSError:
+        return False
+
+
+def _compile(plan: Plan, kbuild: Kbuild) -> None:
+    if plan.scan is None:
+        kbuild.configure(plan.options)
+        kbuild.compile()
+        return
+    # An option that is asked for no more shall not stay.
+    options = plan.build / _OPTIONS
+    wanted = json.dumps(plan.options, sort_keys=True)
+    if not options.is_file() or options.read_text() != wanted:
+        kbuild.forget_options()
+    (plan.build / _KEY).unlink(missing_ok=True)
+    kbuild.configure(plan.options)
+    kbuild.compile()
+    options.write_text(wanted)
+    plan.entry.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(plan.build / "vmlinux", plan.image)
+    (plan.build / _KEY).write_text(plan.key)
 
 
 def _prepare_tree(plan: Plan, progress: BuildProgress) -> None:
@@ -77,7 +126,7 @@ def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) 
         "format": store.FORMAT,
         "name": plan.entry.name,
         "key": plan.key,
-        "design": plan.spec.design,
+        "design": _design(plan),
         "flavour": plan.spec.flavour,
         "version": plan.source.version,
         "source": plan.source.origin,
@@ -87,6 +136,9 @@ def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) 
         "compiler": plan.compiler,
         "options": plan.options,
         "inputs": plan.inputs,
+        "commit": plan.scan.commit if plan.scan is not None else "",
+        "foreign": plan.is_foreign,
+        "image": str(plan.image.relative_to(plan.cache)),
         "tree": str(plan.tree.relative_to(plan.cache)),
         "build": str(plan.build.relative_to(plan.cache)),
         "objects_from": sibling["name"] if sibling else None,
@@ -94,6 +146,10 @@ def _manifest(plan: Plan, sibling: Manifest | None, steps: int, seconds: float) 
         "seconds": round(seconds, 1),
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _design(plan: Plan) -> str:
+    return load_discovery(plan.entry / LAYOUT).design if plan.is_foreign else plan.spec.design
 
 
 def _patch(path: Path) -> Manifest:

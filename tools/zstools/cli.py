@@ -3,20 +3,49 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from zstools.errors import ZsToolsError
-from zstools.kernel import FLAVOURS, KernelSpec, ensure_kernel, list_kernels
+from zstools.inspect import facts_of, render_facts
+from zstools.kernel import FLAVOURS, KernelSpec, ensure_kernel, list_kernels, usual_design
 from zstools.progress import for_console
+from zstools.source import release_of
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_TREE = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
+class TreeOrPackage(click.Path):
+    """A kernel tree, or the name of a Debian package such as linux-source-7.3."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take the name of a package as it is, if there is no such directory."""
+        if release_of(Path(value)) is not None and not Path(value).is_dir():
+            return Path(value)
+        return super().convert(value, param, ctx)
+
+
+TREE = TreeOrPackage(path_type=Path, exists=True, file_okay=False)
+
+linux_option = click.option(
+    "--linux", type=TREE, metavar="DIR",
+    help="Kernel tree of yours, never modified; or a Debian package: linux-source-7.3.",
+)  # fmt: skip
+config_option = click.option(
+    "--config", "config", multiple=True, type=_FILE, metavar="FRAGMENT",
+    help="Options of the configuration on top of ours; may be repeated.",
+)  # fmt: skip
+adapter_option = click.option(
+    "--adapter", type=_FILE, metavar="FILE",
+    help="What cannot be told from a tree's DWARF: see docs/OWN-KERNEL.md.",
+)  # fmt: skip
 variant_option = click.option(
     "--variant", "variants", multiple=True, metavar="NAME",
     help="Change of the configuration, such as chain-16 or memcg-n; may be repeated.",
@@ -29,7 +58,10 @@ def kernel() -> None:
 
 
 @kernel.command()
-@click.option("--design", default="zspage", show_default=True, help="Patch series, or stock.")
+@click.option(
+    "--design",
+    help="Patch series, stock, or auto: the tree as it is.  [default: zspage; auto with --linux]",
+)
 @click.option(
     "--flavour",
     "flavours",
@@ -38,15 +70,19 @@ def kernel() -> None:
     help="Configuration; may be repeated.  [default: plain and kasan]",
 )
 @variant_option
-@click.option("--linux", type=_TREE, help="Kernel tree to copy, instead of Debian's source.")
+@linux_option
+@config_option
+@adapter_option
 @click.option("--patch", "patches", multiple=True, type=_FILE, help="Applied after the series.")
 @click.option("--update", is_flag=True, help="Look for a newer Debian source first.")
 @click.option("-v", "--verbose", is_flag=True, help="Print each external command.")
-def build(
-    design: str,
+def build(  # noqa: PLR0917
+    design: str | None,
     flavours: tuple[str, ...],
     variants: tuple[str, ...],
     linux: Path | None,
+    config: tuple[Path, ...],
+    adapter: Path | None,
     patches: tuple[Path, ...],
     update: bool,
     verbose: bool,
@@ -54,12 +90,46 @@ def build(
     """Build a kernel and the module for it, unless they are in the cache."""
     console = Console(stderr=True)
     for flavour in flavours or ("plain", "kasan"):
-        spec = KernelSpec(design, flavour, linux, patches, variants)
+        chosen = usual_design(design, linux)
+        spec = KernelSpec(chosen, flavour, linux, patches, variants, config, adapter)
         try:
             built = ensure_kernel(spec, for_console(console, verbose), update)
         except ZsToolsError as error:
             raise click.ClickException(str(error)) from error
-        click.echo(f"{design} {spec.configuration} {built.version} {built.key} {built.linux}")
+        click.echo(
+            f"{built.spec.design} {spec.configuration} {built.version} {built.key} {built.linux}"
+        )
+
+
+@kernel.command()
+@click.argument("linux", type=TREE, metavar="DIR")
+@click.option("--flavour", type=click.Choice(FLAVOURS), default="plain", show_default=True)
+@variant_option
+@config_option
+@adapter_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each external command.")
+def inspect(
+    linux: Path,
+    flavour: str,
+    variants: tuple[str, ...],
+    config: tuple[Path, ...],
+    adapter: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Print what was found in a tree: design, where the owners are, prototypes, adapter.
+
+    The tree is built first, as it is, since this is told from debug information.
+    """
+    design = usual_design(None, linux) if release_of(linux) is None else "stock"
+    spec = KernelSpec(design, flavour, linux, (), variants, config, adapter)
+    try:
+        built = ensure_kernel(spec, for_console(Console(stderr=True), verbose))
+        facts = facts_of(built)
+    except ZsToolsError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(facts, indent=1) if as_json else render_facts(facts))
 
 
 @kernel.command(name="list")

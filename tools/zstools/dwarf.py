@@ -191,10 +191,14 @@ class Unit:
         self.top = cu.get_top_DIE()
         self.name = name_of(self.top)
         self._dies: dict[tuple[str, str], Die] = {}
+        defined: set[tuple[str, str]] = set()
         for die in self.top.iter_children():
-            if "DW_AT_declaration" in die.attributes and die.tag != "DW_TAG_subprogram":
-                continue
-            self._dies.setdefault((die.tag, name_of(die)), die)
+            key = (die.tag, name_of(die))
+            if "DW_AT_declaration" not in die.attributes:
+                self._dies[key] = die if key not in defined else self._dies[key]
+                defined.add(key)
+            elif die.tag == "DW_TAG_subprogram":
+                self._dies.setdefault(key, die)
 
     def struct(self, name: str) -> Struct | None:
         """Return a structure that is defined (not only declared) in this unit."""
@@ -220,12 +224,36 @@ class Unit:
                     found[name_of(child)] = number(child, "DW_AT_const_value")
         return found
 
-    def argument_count(self, function: str) -> int | None:
-        """Return how many arguments a function takes, or None if the unit has no such function."""
-        die = self._dies.get(("DW_TAG_subprogram", function))
-        if die is None:
-            return None
-        return sum(1 for c in die.iter_children() if c.tag == "DW_TAG_formal_parameter")
+    def enumeration(self, name: str) -> dict[str, int]:
+        """Return the enumerators of one enumeration; none if it is not there."""
+        die = self._dies.get(("DW_TAG_enumeration_type", name))
+        children = die.iter_children() if die is not None and name else ()
+        return {name_of(child): number(child, "DW_AT_const_value") for child in children}
+
+    def functions(self) -> Iterator[Die]:
+        """Yield the functions that are defined here and that other files can call."""
+        for (tag, _name), die in self._dies.items():
+            if tag != "DW_TAG_subprogram" or "DW_AT_external" not in die.attributes:
+                continue
+            if "DW_AT_declaration" not in die.attributes:
+                yield die
+
+    def aggregate(self, name: str) -> Die | None:
+        """Return the DIE of a structure that is defined in this unit."""
+        return self._dies.get(("DW_TAG_structure_type", name))
+
+    def file_of(self, die: Die) -> str:
+        """Return the path of the file in which something is declared, "" if it is not told."""
+        program = self.cu.dwarfinfo.line_program_for_CU(self.cu)
+        at = number(die, "DW_AT_decl_file", -1)
+        if program is None or at < 0:
+            return ""
+        version = program["version"]
+        files, folders = program["file_entry"], program["include_directory"]
+        entry = files[at if version >= 5 else at - 1]
+        folder = entry.dir_index if version >= 5 else entry.dir_index - 1
+        place = folders[folder].decode() if 0 <= folder < len(folders) else ""
+        return f"{place}/{entry.name.decode()}"
 
 
 def find_unit(elf: ELFFile, source: str) -> Unit:

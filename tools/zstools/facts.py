@@ -8,14 +8,17 @@ from pathlib import Path
 
 from zstools.cache import write_atomically
 from zstools.header import render_header
-from zstools.layout import read_layout
+from zstools.layout import Hints, read_layout
 from zstools.progress import BuildProgress
 
 HEADER = "zsfuzz_layout.h"
 LAYOUT = "layout.json"
 _KEY = "layout.key"
 # What decides how the files look, besides the kernel.
-_READERS = ("branches", "coverage", "disassembly", "dwarf", "header", "layout", "lines")
+_READERS = (
+    "adapter", "adapterfile", "branches", "coverage", "disassembly", "discover", "discovery",
+    "dwarf", "header", "layout", "lines", "owners", "prototypes",
+)  # fmt: skip
 
 
 def has_layout(entry: Path) -> bool:
@@ -26,14 +29,17 @@ def has_layout(entry: Path) -> bool:
         return False
 
 
-def ensure_layout(entry: Path, vmlinux: Path, progress: BuildProgress) -> None:
+def ensure_layout(
+    entry: Path, vmlinux: Path, progress: BuildProgress, hints: Hints | None = None
+) -> None:
     """Write an entry's layout files if need be; raise LayoutError if the kernel lacks a fact."""
     if has_layout(entry):
         return
     progress.begin(f"read the layout of {entry.name}")
-    layout = read_layout(vmlinux)
+    hints = hints or Hints()
+    layout = read_layout(vmlinux, hints)
     entry.mkdir(parents=True, exist_ok=True)
-    write_atomically(entry / HEADER, render_header(layout))
+    write_atomically(entry / HEADER, render_header(layout, hints.adapter))
     write_atomically(entry / LAYOUT, layout.to_json())
     write_atomically(entry / _KEY, _TOOLS)
     progress.end()

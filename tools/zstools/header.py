@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zstools.adapter import render_adapter
+from zstools.adapterfile import EMPTY, AdapterFile
+from zstools.discovery import FREE, Discovery, Place
 from zstools.dwarf import Member, Struct
 from zstools.layout import DESIGNS, Layout
 
@@ -22,10 +25,12 @@ _TOP = """\
 """
 
 
-def render_header(layout: Layout) -> str:
+def render_header(layout: Layout, given: AdapterFile = EMPTY) -> str:
     """Return the text of zsfuzz_layout.h; absent members and symbols have no macro."""
     lines = [_TOP]
     lines += [f"#define {name} {value}" for name, value in _macros(layout)]
+    lines += render_adapter(layout.calls, given)
+    lines += _owners(layout.discovery.place)
     lines += ["", "#ifdef ZSL_WANT_SITES", *_sites(layout), "#endif", "", "#endif"]
     return "\n".join(lines) + "\n"
 
@@ -37,8 +42,12 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield "ZSL_SIZE_CLASSES", layout.size_classes
     for name, value in layout.enumerators.items():
         yield f"ZSL_ENUM_{name}", value
-    for name, count in layout.arguments.items():
-        yield f"ZSL_{name.upper()}_ARGS", count
+    yield "ZSL_HAS_OWNERS", int(layout.discovery.owner_at != "none")
+    yield "ZSL_OWNER_AT_MALLOC", int(layout.discovery.owner_at in ("malloc", "both"))
+    yield "ZSL_FREE_TAKES_OWNER", int(layout.calls.uses(FREE, "objcg"))
+    yield "ZSL_IS_FOREIGN", int(layout.is_foreign)
+    yield "ZSL_WRITEBACK_BATCH", layout.writeback_batch
+    yield from _counters(layout.discovery)
     if not layout.no_swap:
         yield "ZSL_HAS_SWAP", 1
     for name, distance in layout.symbols.items():
@@ -46,6 +55,25 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield "ZSL_BUILD_ID", "{ " + ", ".join(f"{b:#04x}" for b in layout.build_id) + " }"
     yield "ZSL_BUILD_ID_AT", f"({layout.build_id_at}L)"
     yield "ZSL_SITES", len(layout.coverage.sites)
+
+
+def _counters(discovery: Discovery) -> Iterator[tuple[str, object]]:
+    for name, counter in discovery.counters.items():
+        yield f"ZSL_COUNTER_{name}", counter.name
+        yield f"ZSL_UNIT_{name}", counter.unit
+
+
+def _owners(place: Place | None) -> list[str]:
+    """Return the function that finds the array of a zspage, or of a page; NULL if it has none."""
+    name = "static inline void *zsl_owner_base(const void *at)"
+    if place is None:
+        return ["", name, "{", "\treturn NULL;", "}"]
+    lines = ["", f"/* {place.path} */", f"#define ZSL_OWNER_STRIDE {place.stride}"]
+    lines += [f"#define ZSL_OWNER_ENTRY {place.entry}", name, "{", "\tunsigned long word;", ""]
+    for step in place.steps:
+        lines += [f"\tword = READ_ONCE_NOCHECK(*(unsigned long *)((char *)at + {step}));"]
+        lines += ["\tat = (void *)(word & ~7UL);", "\tif (!at)", "\t\treturn NULL;"]
+    return [*lines, f"\treturn (char *)at + {place.base};", "}"]
 
 
 def _struct_macros(struct: Struct) -> Iterator[tuple[str, object]]:

@@ -6,22 +6,24 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zstools import cache as store
-from zstools.build import build_kernel
+from zstools.build import build_kernel, hints_of, is_state_of
 from zstools.cache import Manifest
+from zstools.discovery import load_discovery
 from zstools.errors import BuildInterruptedError, DiskFullError, ZsToolsError
 from zstools.facts import LAYOUT, ensure_layout, has_layout
 from zstools.module import ensure_module, find_module
+from zstools.owntree import was_scanned
 from zstools.paths import CACHE_VARIABLE, cache_dir, series_dir
-from zstools.plan import FLAVOURS, KernelSpec, Plan, make_plan
+from zstools.plan import AUTO, FLAVOURS, KernelSpec, Plan, make_plan
 from zstools.progress import BuildProgress, Silent
 from zstools.series import supported_versions
-from zstools.source import is_cached
+from zstools.source import is_cached, release_of
 
-__all__ = ["FLAVOURS", "Kernel", "KernelSpec", "ensure_kernel", "list_kernels"]
+__all__ = ["AUTO", "FLAVOURS", "Kernel", "KernelSpec", "ensure_kernel", "list_kernels"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ def ensure_kernel(
             return ready
         with store.builder_lock(cache, progress) as lock:
             plan = make_plan(spec, cache, progress, update)
-            manifest = _whole_manifest(plan) or build_kernel(plan, progress, lock)
+            manifest = _whole_manifest(plan)
+            if manifest is None or (find_module(plan.entry) is None and not is_state_of(plan)):
+                manifest = build_kernel(plan, progress, lock)
             build = cache / manifest["build"]
-            ensure_layout(plan.entry, build / "vmlinux", progress)
+            ensure_layout(plan.entry, plan.image, progress, hints_of(plan))
             module = ensure_module(plan.entry, build, progress, lock)
     return _kernel(spec, plan, manifest, module)
 
@@ -72,7 +76,11 @@ def find_kernel(spec: KernelSpec) -> Kernel | None:
 
 def _find_ready(spec: KernelSpec, cache: Path, progress: BuildProgress) -> Kernel | None:
     """Look for a whole kernel and module without the lock: nobody waits for somebody's build."""
-    if not is_cached(cache, supported_versions(series_dir()), spec.linux):
+    release, tree = release_of(spec.linux), spec.own_tree
+    if tree is not None:
+        if not was_scanned(cache, tree.resolve()):
+            return None
+    elif not is_cached(cache, [release] if release else supported_versions(series_dir())):
         return None
     plan = make_plan(spec, cache, progress, update=False)
     manifest, module = _whole_manifest(plan), find_module(plan.entry)
@@ -84,10 +92,10 @@ def _find_ready(spec: KernelSpec, cache: Path, progress: BuildProgress) -> Kerne
 def _kernel(spec: KernelSpec, plan: Plan, manifest: Manifest, module: Path) -> Kernel:
     build = plan.cache / manifest["build"]
     return Kernel(
-        spec=spec,
+        spec=replace(spec, design=_design(spec, plan)),
         key=plan.key,
         version=plan.source.version,
-        linux=build / "vmlinux",
+        linux=plan.image,
         build=build,
         source=plan.cache / manifest["tree"],
         module=module / "zsfuzz.ko",
@@ -98,6 +106,26 @@ def _kernel(spec: KernelSpec, plan: Plan, manifest: Manifest, module: Path) -> K
     )
 
 
+def _design(spec: KernelSpec, plan: Plan) -> str:
+    """Return the design that was found in a tree; raise ZsToolsError if another was asked for."""
+    if not plan.is_foreign:
+        return spec.design
+    found = load_discovery(plan.entry / LAYOUT)
+    if spec.design not in (AUTO, found.design) and found.counters:
+        raise ZsToolsError(
+            f"{spec.linux} keeps owners by design {found.design}, not {spec.design}: "
+            "give --design auto, or a tree without owners"
+        )
+    return found.design
+
+
+def usual_design(asked: str | None, linux: Path | None) -> str:
+    """Return the design to use: what is in a tree of the user's, else our usual one."""
+    if asked is not None:
+        return asked
+    return "zspage" if linux is None or release_of(linux) else AUTO
+
+
 def list_kernels() -> list[Manifest]:
     """Return the manifests of all whole kernels in the cache, oldest first."""
     return store.list_manifests(cache_dir())
@@ -105,7 +133,7 @@ def list_kernels() -> list[Manifest]:
 
 def _whole_manifest(plan: Plan) -> Manifest | None:
     manifest = store.read_manifest(plan.entry)
-    if manifest is None or not (plan.cache / manifest["build"] / "vmlinux").is_file():
+    if manifest is None or not plan.image.is_file():
         return None
     return manifest
 

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from zstools.adapter import Calls
+from zstools.adapterfile import EMPTY, AdapterFile
 from zstools.coverage import Coverage, read_coverage
-from zstools.dwarf import Member, Struct, Unit, find_unit, open_elf
+from zstools.discover import discover
+from zstools.discovery import Discovery
+from zstools.dwarf import Struct, Unit, find_unit, open_elf
 from zstools.errors import LayoutError
 
 SOURCE = "mm/zsmalloc.c"
@@ -56,7 +61,8 @@ SWAP_SYMBOLS = (
 # Of these only the named members are of use.
 ONLY = {"page": ("memcg_data",)}
 ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
-PROTOTYPES = ("zs_create_pool", "zs_malloc", "zs_obj_write")
+_BATCH = re.compile(r"\bnr_to_walk = (\w+);")
+_MACRO = re.compile(r"^#define\s+(ZS_\w+)\s", re.MULTILINE)
 # Each is left out where the kernel does not have it.
 SYMBOLS = (
     "zsmalloc_mops",
@@ -74,34 +80,74 @@ SYMBOLS = (
 class Layout:
     """What the module and Python must know of one built kernel; offsets and sizes in bytes."""
 
-    design: str
+    discovery: Discovery
+    calls: Calls
+    is_foreign: bool  # not one of our own designs, of which more is asked
+    writeback_batch: str
     build_id: bytes
     build_id_at: int  # address minus @anchor; the module looks there whether this is its kernel
     structs: dict[str, Struct]
     enumerators: dict[str, int]
-    arguments: dict[str, int]
     size_classes: int
     anchor: int  # address of zs_malloc()
     symbols: dict[str, int]  # addresses minus @anchor
     no_swap: str  # what of the swap path is missing, "" if nothing is
     coverage: Coverage
 
+    @property
+    def design(self) -> str:
+        """Where the owners are: stock, zspage or zpdesc."""
+        return self.discovery.design
+
     def to_json(self) -> str:
         """Render for layout.json; sites are addresses after the call, as KCOV records them."""
-        facts = {**asdict(self), "build_id": self.build_id.hex()}
+        facts = {**asdict(self), "build_id": self.build_id.hex(), "design": self.design}
         return json.dumps(facts, indent=1, sort_keys=True)
 
 
-def read_layout(vmlinux: Path) -> Layout:
+@dataclass(frozen=True)
+class Hints:
+    """What is known of a kernel besides its DWARF."""
+
+    adapter: AdapterFile = EMPTY
+    macros: tuple[str, ...] = field(default=())  # of zsmalloc's header
+    is_foreign: bool = False
+    writeback_batch: str = "1"  # as C spells it
+
+
+def writeback_batch(tree: Path) -> str:
+    """Return how many entries zswap looks at in one go: a constant in mm/zswap.c, not in DWARF."""
+    try:
+        text = (tree / "mm" / "zswap.c").read_text(errors="replace")
+    except OSError:
+        return Hints.writeback_batch
+    begin = re.search(r"^static int shrink_memcg\(", text, re.MULTILINE)
+    found = _BATCH.search(text, begin.start()) if begin else None
+    return found[1] if found else Hints.writeback_batch
+
+
+def header_macros(tree: Path) -> tuple[str, ...]:
+    """Name the macros of a tree's zsmalloc.h, of which DWARF knows nothing."""
+    try:
+        text = (tree / "include" / "linux" / "zsmalloc.h").read_text(errors="replace")
+    except OSError:
+        return ()
+    return tuple(_MACRO.findall(text))
+
+
+def read_layout(vmlinux: Path, hints: Hints | None = None) -> Layout:
     """Read the layout of a kernel built with DWARF; raise LayoutError naming what is missing."""
     with open_elf(vmlinux) as elf:
-        return _read(elf, vmlinux)
+        return _read(elf, vmlinux, hints or Hints())
 
 
-def _read(elf: ELFFile, vmlinux: Path) -> Layout:
+def _read(elf: ELFFile, vmlinux: Path, hints: Hints) -> Layout:
     unit = find_unit(elf, SOURCE)
     structs = {name: _required_struct(unit, name) for name in REQUIRED}
-    structs, design = _find_owners(structs)
+    memcg_data = structs["page"].find("memcg_data")
+    discovery, calls = discover(
+        elf, unit, memcg_data.offset if memcg_data else None, hints.adapter, hints.macros
+    )
     addresses = symbol_addresses(elf)
     swap, swap_enumerators, no_swap = _swap_path(elf, addresses)
     if ANCHOR not in addresses:
@@ -109,12 +155,14 @@ def _read(elf: ELFFile, vmlinux: Path) -> Layout:
     anchor = addresses[ANCHOR]
     identity, address = build_id(elf)
     return Layout(
-        design=design,
+        discovery=discovery,
+        calls=calls,
+        is_foreign=hints.is_foreign,
+        writeback_batch=hints.writeback_batch,
         build_id=identity,
         build_id_at=address - anchor,
         structs={**structs, **swap},
         enumerators={**_enumerators(unit), **swap_enumerators},
-        arguments=_arguments(unit),
         size_classes=_size_classes(structs["zs_pool"]),
         anchor=anchor,
         symbols={n: addresses[n] - anchor for n in SYMBOLS if n in addresses},
@@ -167,44 +215,12 @@ def _swap_path(
     return structs, enumerators, ""
 
 
-def _find_owners(structs: dict[str, Struct]) -> tuple[dict[str, Struct], str]:
-    """Find where the owner array hangs; it is called `objcgs` whatever the kernel calls it."""
-    for name in ("zspage", "zpdesc"):
-        member = _owner_member(structs, name)
-        if member is not None:
-            others = tuple(m for m in structs[name].members if m is not member)
-            renamed = replace(structs[name], members=(*others, replace(member, name="objcgs")))
-            return {**structs, name: renamed}, name
-    return structs, "stock"
-
-
-def _owner_member(structs: dict[str, Struct], name: str) -> Member | None:
-    memcg_data = structs["page"].find("memcg_data")
-    for member in structs[name].members:
-        if member.type == "struct obj_cgroup **":
-            return member
-        overlays = memcg_data is not None and member.offset == memcg_data.offset
-        if name == "zpdesc" and overlays and member.size == 8:
-            return member
-    return None
-
-
 def _enumerators(unit: Unit) -> dict[str, int]:
     found = unit.enumerators()
     missing = [n for n in ENUMERATORS if n not in found]
     if missing:
         raise LayoutError(f"{unit.name} has no enumerator {', '.join(missing)}")
     return {n: found[n] for n in ENUMERATORS}
-
-
-def _arguments(unit: Unit) -> dict[str, int]:
-    counts = {}
-    for name in PROTOTYPES:
-        count = unit.argument_count(name)
-        if count is None:
-            raise LayoutError(f"{unit.name} has no function {name}()")
-        counts[name] = count
-    return counts
 
 
 def _size_classes(pool: Struct) -> int:

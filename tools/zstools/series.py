@@ -13,15 +13,20 @@ from zstools.errors import CommandError, PatchError
 from zstools.progress import BuildProgress
 
 STOCK = "stock"
+USUAL_VERSION = "7.2"  # planted bugs are for this one
 _COMMON = "common"
 _FIRST_FILE = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
 _TOUCHED = re.compile(r"(?:---|\+\+\+) [ab]/(\S+)")
 
 
 def supported_versions(series: Path) -> list[str]:
-    """Return the versions that have patches, newest first: `7.2` is a directory of that name."""
+    """Return the versions that have patches, the usual one first, then the newest first.
+
+    `7.2` is a directory of that name.
+    """
     found = [d.name for d in series.iterdir() if d.is_dir()] if series.is_dir() else []
-    return sorted(found, key=lambda v: [int(n) for n in v.split(".")], reverse=True)
+    ordered = sorted(found, key=lambda v: [int(n) for n in v.split(".")], reverse=True)
+    return sorted(ordered, key=lambda v: v != USUAL_VERSION)
 
 
 def designs(series: Path, version: str) -> list[str]:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Get the unpatched kernel source: from a Debian package, or from a tree that the user has."""
+"""Get the unpatched kernel source from a Debian package; zstools.owntree is about other trees."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Callable
@@ -14,10 +13,10 @@ from zstools.apt import Mirror, PrivateApt, find_mirror
 from zstools.command import run
 from zstools.errors import SourceError
 from zstools.progress import BuildProgress
-from zstools.tree import import_tree, source_files
 
 # 600 MB that no guest compiles; Kconfig files stay.
 _EXCLUDED = "*/drivers/gpu/*.[ch]"
+_PACKAGE = re.compile(r"linux-source-(\d+\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -63,41 +62,15 @@ def debian_source(
     return _fetch(cache, supported, find_mirror(), progress)
 
 
-def is_cached(cache: Path, supported: list[str], tree: Path | None) -> bool:
-    """Tell whether the source, Debian's or the copy of @tree, is in the cache as it is now."""
-    if tree is None:
-        return _newest_cached(cache / "sources", supported) is not None
-    tree_version(tree)
-    return _copy_of(cache, tree.resolve())[0].is_dir()
+def release_of(linux: Path | None) -> str | None:
+    """Return the 7.3 of `linux-source-7.3`, a Debian package given instead of a tree."""
+    found = _PACKAGE.fullmatch(str(linux)) if linux is not None else None
+    return found[1] if found is not None else None
 
 
-def local_source(cache: Path, tree: Path, progress: BuildProgress) -> Source:
-    """Copy a tree of the user's into the cache, unless its copy is there; never change it."""
-    tree = tree.resolve()
-    version = tree_version(tree)
-    target, digest = _copy_of(cache, tree)
-    if not target.is_dir():
-        progress.begin(f"copy {tree}")
-        place = target.name.removesuffix(f"-{digest}")
-        older = [p for p in (cache / "sources").glob(f"{place}-*") if p.suffix != ".partial"]
-        _complete(target, lambda partial: import_tree(tree, partial, _newest(older)))
-        progress.end()
-    return Source(target, version, f"local-{digest}")
-
-
-def _copy_of(cache: Path, tree: Path) -> tuple[Path, str]:
-    digest = _digest(tree)
-    place = f"local-{hashlib.sha256(str(tree).encode()).hexdigest()[:8]}"
-    return cache / "sources" / f"{place}-{digest}", digest
-
-
-def _digest(tree: Path) -> str:
-    """Hash names, sizes and times of all files: the contents would take a minute."""
-    total = hashlib.sha256()
-    for name in sorted(source_files(tree)):
-        stat = (tree / name).lstat()
-        total.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return total.hexdigest()[:12]
+def is_cached(cache: Path, supported: list[str]) -> bool:
+    """Tell whether a Debian source of one of these versions is in the cache."""
+    return _newest_cached(cache / "sources", supported) is not None
 
 
 def _newest(paths: list[Path]) -> Path | None:

@@ -48,6 +48,18 @@ def source_files(tree: Path) -> Iterator[Path]:
                 yield base / name
 
 
+def is_compiled_here(name: str) -> bool:
+    """Tell whether a User Mode Linux build may read a file of the tree."""
+    if _ELSEWHERE.fullmatch(name) is None:
+        return True
+    return _KBUILD.fullmatch(name.rpartition("/")[2]) is not None
+
+
+def is_generated(path: Path) -> bool:
+    """Tell whether a build in the tree has made a file: kbuild keeps the command beside it."""
+    return path.with_name(f".{path.name}.cmd").exists()
+
+
 def link_tree(source: Path, target: Path) -> None:
     """Make @target, which must not exist, of hard links to the files of @source.
 
@@ -55,23 +67,11 @@ def link_tree(source: Path, target: Path) -> None:
     hardware that no guest has.
     """
     for name in source_files(source):
-        if _ELSEWHERE.fullmatch(name.as_posix()) and not _KBUILD.fullmatch(name.name):
+        if not is_compiled_here(name.as_posix()):
             continue
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source / name, destination)
-
-
-def import_tree(source: Path, target: Path, previous: Path | None) -> None:
-    """Copy @source, sharing with @previous the files whose size and time are the same."""
-    for name in source_files(source):
-        origin, destination = source / name, target / name
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        older = previous / name if previous is not None else None
-        if older is not None and _looks_same(origin, older):
-            _link_or_copy(older, destination)
-        else:
-            shutil.copy2(origin, destination, follow_symlinks=False)
 
 
 def adopt_objects(objects: Path, build: Path, names: Iterable[Path] | None = None) -> None:
@@ -107,14 +107,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
             raise
         shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _looks_same(one: Path, other: Path) -> bool:
-    try:
-        a, b = one.lstat(), other.lstat()
-    except FileNotFoundError:
-        return False
-    return (a.st_mode, a.st_size, a.st_mtime_ns) == (b.st_mode, b.st_size, b.st_mtime_ns)
 
 
 def _is_linked(one: Path, other: Path) -> bool:

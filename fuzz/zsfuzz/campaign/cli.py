@@ -78,10 +78,10 @@ def _lists(*names: str, known: Callable[[], tuple[str, ...]], text: str) -> Call
 @_lists("--faults", "faults", known=lambda: FAULTS,
         text="Fault injection: usual, many.  [default: both in turn]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1),
-              help="Workers at the same time.  [default: one for each CPU]")  # fmt: skip
+              help="Workers at the same time.  [default: one for each two CPUs]")  # fmt: skip
 @click.option("--time", "seconds", type=click.FloatRange(min=0, min_open=True),
               help="Seconds to run now.  [default: until `campaign stop` or Ctrl-C]")  # fmt: skip
-@click.option("--slice", "slice_seconds", type=click.FloatRange(min=1), default=300.0,
+@click.option("--slice", "slice_seconds", type=click.FloatRange(min=1), default=120.0,
               show_default=True, help="Seconds of a worker's turn in the schedule.")  # fmt: skip
 @click.option("--stall", "stall_seconds", type=click.FloatRange(min=1), default=120.0,
               show_default=True,
@@ -133,7 +133,7 @@ def start(
 def _options(ctx: click.Context, directory: Path, given: dict[str, Any]) -> Options:
     """Begin with the options of the last start, if there was one."""
     last = _last_options(directory)
-    options = last or Options(jobs=len(os.sched_getaffinity(0)), corpus=_seeds())
+    options = last or Options(jobs=default_jobs(), corpus=_seeds())
     facts = given | {
         "linux": str(given["linux"].absolute()) if given["linux"] else None,
         "patches": tuple(str(path.absolute()) for path in given["patches"]),
@@ -145,6 +145,11 @@ def _options(ctx: click.Context, directory: Path, given: dict[str, Any]) -> Opti
         if ctx.get_parameter_source(field.name) is ParameterSource.COMMANDLINE
     }
     return replace(options, **named)
+
+
+def default_jobs() -> int:
+    """Count the workers that the CPUs can take: model and guest poll each other on one CPU each."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _seeds() -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class Options:
     variants: tuple[str, ...] = (DEFAULT,)
     faults: tuple[str, ...] = FAULTS
     jobs: int = 1
-    slice_seconds: float = 300.0  # that a worker runs before the next in the schedule has its turn
+    slice_seconds: float = 120.0  # that a worker runs before the next in the schedule has its turn
     stall_seconds: float = 120.0  # without any program, after which a worker is replaced
     seed: int = 1
     max_operations: int = DEFAULT_LIMIT

@@ -164,7 +164,10 @@ class FindingStore:
 def _files(finding: Finding, path: Path) -> dict[str, bytes]:
     note = f"{finding.outcome.value}: {finding.title}"
     design = str(finding.kernel.get("design", ""))
-    entry = corpusfile.Entry(finding.program, note, design, {"seed": finding.seed})
+    extra: dict[str, Any] = {"seed": finding.seed}
+    if profile := finding.kernel.get("profile"):
+        extra["profile"] = profile
+    entry = corpusfile.Entry(finding.program, note, design, extra)
     account = account_of(finding, path / PROGRAM, places_of(finding.kernel))
     return {
         PROGRAM: corpusfile.pack(entry),

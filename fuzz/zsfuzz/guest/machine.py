@@ -15,6 +15,7 @@ from zsfuzz.guest.ring import Ring
 from zsfuzz.guest.uml import Uml
 from zsmodel import Kernel
 from zsmodel.designs import design_by_number
+from zsmodel.profile import parse_profile
 from zsmodel.wire import PATTERNS
 
 # Polls between two looks at the clock; about 0.2 ms.
@@ -24,15 +25,24 @@ _PAUSE = 0.0002  # seconds, while a batch runs, which takes milliseconds
 
 
 class Machine:
-    """Implements Target (see target.py).  `deadline` is in seconds without progress."""
+    """Implements Target (see target.py).  `deadline` is in seconds without progress.
+
+    `profile` says in what the kernel differs lawfully from the model's defaults.
+    """
 
     def __init__(
-        self, options: UmlOptions, abi: Abi, console: Path, deadline: float = 10.0
+        self,
+        options: UmlOptions,
+        abi: Abi,
+        console: Path,
+        deadline: float = 10.0,
+        profile: str = "",
     ) -> None:
         self._options = options
         self._abi = abi
         self._console = console
         self._deadline = deadline
+        self._profile = parse_profile(profile)
         self._counters: int | None = None
         self._hits: list[int] = []  # in all
         self._last_hits: list[int] = []  # what the present guest had counted when it was asked last
@@ -59,6 +69,7 @@ class Machine:
             page_size=info("page_size"),
             chain_size=info("chain_size"),
             min_alloc_size=info("min_alloc_size"),
+            writeback_batch=info("writeback_batch"),
             has_memcg=bool(features & self._abi.constant("HAS_MEMCG")),
             has_migration=bool(features & self._abi.constant("HAS_MIGRATION")),
             has_faults=bool(features & self._abi.constant("HAS_FAULTS")),
@@ -67,6 +78,7 @@ class Machine:
             has_swap=bool(features & self._abi.constant("HAS_SWAP")),
             zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
             disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
+            profile=self._profile,
         )
         if kernel.has_swap:
             check_lengths(kernel.zswap_lengths, kernel.disk_lengths, kernel.page_size)

@@ -20,7 +20,7 @@ from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import first_account, full_account
 from zsfuzz.findings.verdict import Boot
-from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
@@ -61,9 +61,9 @@ def minimise(
     console = Console(stderr=True)
     output = output or file.with_name(f"{file.name.removesuffix(SUFFIX)}.min{SUFFIX}")
     make_directory(output.parent)
-    kernel = take_kernel(spec)
+    kernel = take_kernel(as_saved(spec, file))
     with tempfile.TemporaryDirectory(prefix="zsfuzz-minimise-") as work:
-        others = _other_guests(spec, Path(work))
+        others = _other_guests(kernel.spec, Path(work))
         with boot(kernel, Path(work) / "console") as machine, interruptible() as asked:
             runner = Runner(machine, Model(machine.kernel))
             with console.status("minimising; Ctrl-C: take the best so far"):
@@ -74,7 +74,9 @@ def minimise(
     say(render(found, output if found.minimised else file))
     if found.minimised:  # after the report: it has the program if the disk is full
         note = f"{found.outcome.value}: {found.title}"
-        replace_file(output, pack(Entry(found.program, note, spec.design, entry.extra)))
+        told = {"profile": kernel.spec.profile} if kernel.spec.profile else {}
+        extra = {**entry.extra, **told}
+        replace_file(output, pack(Entry(found.program, note, kernel.spec.design, extra)))
     ctx.exit(EXIT_FINDINGS)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zsfuzz.atomic import replace_file
-from zsfuzz.kerneloptions import kernel_options, take_kernel
+from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
 from zsfuzz.replay.formats import to_json, to_junit, to_ktap, to_text
 from zsfuzz.replay.run import Shard
 from zsfuzz.replay.run import replay as run_replay
@@ -66,7 +66,7 @@ def replay(
 
     Exit codes: 0 all agree, 1 some do not, 2 the harness failed or a file cannot be used.
     """
-    report = run_replay(take_kernel(spec), paths, times, shard, jobs)
+    report = run_replay(take_kernel(as_saved(spec, *paths)), paths, times, shard, jobs)
     text = _render(report, form)
     if output is None:
         say(text, nl=False)

@@ -16,6 +16,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.report.zspageview import ZspageView, zspage_of
 from zsfuzz.text import format_op, printable
 from zsfuzz.values import show
+from zsmodel.profile import parse_profile
 from zsmodel.rules import Rule, rule_for
 
 WHOLE_PROGRAM = 96  # operations; of longer ones only the surroundings of the step are shown
@@ -170,7 +171,8 @@ def _kernel(finding: Finding) -> str:
     config = str(finding.kernel.get("config", "unknown"))[:12]
     protocol = finding.kernel.get("protocol", "unknown")
     kernel = "kernel {version}, design {design} ({guest})".format(**facts)
-    return f"{kernel}, config {config}, module protocol {protocol}, seed {finding.seed:#x}"
+    profile = f", profile {given}" if (given := finding.kernel.get("profile")) else ""
+    return f"{kernel}, config {config}, module protocol {protocol}, seed {finding.seed:#x}{profile}"
 
 
 # ---- the program ---------------------------------------------------------------------------
@@ -208,20 +210,20 @@ def _compared(diff: Difference) -> Compared:
     return Compared(diff.path, show(diff.model, diff.kind), show(diff.kernel, diff.kind))
 
 
-def rule_of(diff: Difference) -> Rule | None:
+def rule_of(diff: Difference, profile: str = "") -> Rule | None:
     """Find the model's rule for the field that differs; None if none is on record."""
     operation = diff.subject if diff.op is not None else f"snap_{diff.subject}"
     field = diff.subject if diff.name == "exists" else diff.name
     if diff.name == "zspages" and diff.op is None:
         operation, field = "snap_zspage", "order"
     try:
-        return rule_for(operation, field)
+        return rule_for(operation, field, parse_profile(profile))
     except KeyError:
         return None
 
 
 def _stated(diff: Difference, finding: Finding, places: Places) -> Stated:
-    rule = rule_of(diff)
+    rule = rule_of(diff, str(finding.kernel.get("profile", "")))
     if rule is None:
         return Stated("none is on record", "", ())
     names = [name for name in rule.kernel.split(", ") if name != "none"]

@@ -18,6 +18,7 @@ from zsfuzz.terminal import say
 from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
+from zsmodel.profile import parse_profile
 from zstools.paths import project_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -55,7 +56,8 @@ def render(entry: Entry, form: str, design: str | None = None) -> str:
     if form == "python":
         refuse_swap(entry)
     write = to_c if form == "c" else to_python
-    return write(expected_of(entry, Kernel(chosen)), protocol_version(), DESIGNS[chosen].number)
+    kernel = Kernel(chosen, profile=parse_profile(str(entry.extra.get("profile", ""))))
+    return write(expected_of(entry, kernel), protocol_version(), DESIGNS[chosen].number)
 
 
 def protocol_version() -> int:

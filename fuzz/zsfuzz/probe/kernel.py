@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Probe a built kernel, and model it as it answers."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from zsfuzz.boot import boot
+from zsfuzz.probe.probe import Probed, differences_from, probe
+from zstools.kernel import Kernel
+
+
+def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
+    """Boot a kernel and probe it: what it answered, and in what it is not as its spec says."""
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-probe-") as work:
+        machine = boot(kernel, Path(work) / "console")
+        try:
+            found = probe(machine)
+        finally:
+            machine.close()
+    return found, differences_from(machine.kernel, found)
+
+
+def probed(kernel: Kernel) -> Kernel:
+    """Give a kernel the profile that a probe finds, and say in a line each in what it differs.
+
+    Only if no profile was given, and the kernel is not just one of our designs.
+    """
+    spec = kernel.spec
+    if spec.profile is not None or (spec.linux is None and not spec.extra_patches):
+        return kernel
+    found, _ = ask(kernel)
+    say(found)
+    return with_profile(kernel, str(found.profile))
+
+
+def with_profile(kernel: Kernel, profile: str) -> Kernel:
+    """Model a kernel by a profile."""
+    return replace(kernel, spec=replace(kernel.spec, profile=profile))
+
+
+def say(found: Probed) -> None:
+    """Print differences and doubts, a line each."""
+    for line in found.lines:
+        click.echo(f"this kernel {line}", err=True)
+    for doubt in found.doubts:
+        click.echo(f"this kernel {doubt.text}", err=True)

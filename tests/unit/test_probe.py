@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Probing kernels that are models themselves, each by another profile."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+from fake_target import FakeTarget
+
+from zsfuzz.probe.probe import Probed, differences_from, probe
+from zsfuzz.program import Program
+from zsmodel import Kernel, Model
+from zsmodel.cgroups import Cgroup
+from zsmodel.profile import OPTIONS, Profile, parse_profile
+
+pytestmark = pytest.mark.unit
+
+# What cannot be seen while the class size is charged.
+NEEDS = {"same-owner-write": "charge-unit=payload,"}
+VALUES = [(option, value) for option, values in OPTIONS.items() for value in list(values)[1:]]
+
+
+class Tree(FakeTarget):
+    """A kernel of another profile, of which the prober is not told."""
+
+    def __init__(self, profile: str, design: str = "zspage", **facts: bool) -> None:
+        super().__init__()
+        self.kernel = Kernel(design, **facts)
+        self.model = Model(replace(self.kernel, profile=parse_profile(profile)))
+
+    def answer(self, wire: bytes) -> bytes:
+        return self.model.run(wire)
+
+
+def nobody_is_uncharged() -> AbstractContextManager[object]:
+    return patch.object(Cgroup, "uncharge", lambda _self, _size: None)
+
+
+class TwoMinds(Tree):
+    """Charges the class size, but the payload of objects above a limit."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.other = Model(replace(self.kernel, profile=parse_profile("charge-unit=payload")))
+
+    def answer(self, wire: bytes) -> bytes:
+        large = any(op.size > 3000 for op in Program.from_wire(wire))
+        return (self.other if large else self.model).run(wire)
+
+
+def test_our_series_have_the_default_profile() -> None:
+    found = probe(Tree(""))
+    assert found == Probed()
+    assert not found.lines
+
+
+@pytest.mark.parametrize(("option", "value"), VALUES)
+def test_each_lawful_difference_is_found_by_itself(option: str, value: str) -> None:
+    text = f"{NEEDS.get(option, '')}{option}={value}"
+    found = probe(Tree(text, "zpdesc"))
+    assert found.profile == parse_profile(text)
+    assert not found.doubts
+    assert any(line.endswith(f": profile {option}={value}") for line in found.lines)
+
+
+def test_several_differences_are_found_at_once() -> None:
+    text = "charge-unit=payload,rewrite=keep,root-owner=ignore,incompressible=none"
+    assert str(probe(Tree(text)).profile) == text
+
+
+def test_a_tree_that_takes_owners_at_malloc_is_recognised() -> None:
+    assert str(probe(Tree("charge-time=malloc")).profile) == "charge-time=malloc"
+
+
+def test_answers_that_contradict_one_another_are_told() -> None:
+    found = probe(TwoMinds())
+    assert found.profile == Profile()
+    first = found.doubts[0]
+    assert first.text.startswith("contradicts itself in charge-time, charge-unit: ")
+    assert "charge-unit=payload with 3257 of 3300 bytes" in first.text
+
+
+def test_what_no_profile_explains_stays_at_the_default_and_is_told_with_its_program() -> None:
+    found = probe(FakeTarget(nobody_is_uncharged))
+    assert found.profile == Profile()
+    assert [doubt.question.options[0] for doubt in found.doubts] == ["rewrite"]
+    assert found.doubts[0].programs
+
+
+def test_a_kernel_without_owners_is_not_asked() -> None:
+    found = probe(Tree("", "stock"))
+    assert set(found.not_asked) == set(OPTIONS)
+    assert not found.lines
+
+
+def test_what_needs_the_swap_path_is_not_asked_without_it() -> None:
+    assert probe(Tree("", has_swap=False)).not_asked == ["incompressible"]
+
+
+def test_a_given_profile_is_compared_with_what_was_found() -> None:
+    tree = Tree("rewrite=keep")
+    given = replace(tree.kernel, profile=parse_profile("charge-unit=payload,rewrite=keep"))
+    assert differences_from(given, probe(tree)) == [
+        "charges the class size: profile charge-unit=class"
+    ]
+
+
+def test_the_guest_is_a_fresh_one_afterwards() -> None:
+    tree = Tree("")
+    probe(tree)
+    assert not tree.since_start

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write the C functions through which the module calls a kernel's zsmalloc, whatever it looks like.
+
+The module calls zsl_create_pool(), zsl_malloc(), zsl_write() and zsl_free(); what they pass on, and
+in which order, is decided here from the roles of parameters, or said in an adapter file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from zstools.adapterfile import EMPTY, AdapterFile
+from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, WRITE, Prototype
+from zstools.errors import LayoutError
+from zstools.prototypes import FLAGS, PARAMS, STAT
+
+# Role of the function: return type, and parameters of the module's own function.
+_WRAPPERS = {
+    CREATE_POOL: ("struct zs_pool *", "const char *name, bool aware"),
+    MALLOC: (
+        "unsigned long ",
+        """struct zs_pool *pool, size_t size, gfp_t gfp, int nid, struct obj_cgroup *objcg,
+	bool aware""",
+    ),
+    WRITE: (
+        "void ",
+        """struct zs_pool *pool, unsigned long handle, void *mem, size_t size,
+	struct obj_cgroup *objcg""",
+    ),
+    FREE: (
+        "void ",
+        "struct zs_pool *pool, unsigned long handle, size_t size, struct obj_cgroup *objcg",
+    ),
+}
+_EXTRA = {CREATE_POOL: {"gfp": "GFP_KERNEL", "nid": "NUMA_NO_NODE", "size": "0"}}
+_HINT = (
+    "say how to call it in a file, and give that with --adapter (docs/OWN-KERNEL.md): "
+    '{role} = "{name}(...)", with any of {words}'
+)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How each function is called, as C expressions in the words of the module's functions."""
+
+    expressions: dict[str, str]
+
+    def uses(self, role: str, word: str) -> bool:
+        """Tell whether the call passes on a word such as objcg."""
+        return word in _words(self.expressions[role])
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """How to look types up, and the macros of zsmalloc's header: a flag may be among them."""
+
+    enumerators: Callable[[str], dict[str, int]]  # of an enumeration, by its name
+    members: Callable[[str], list[tuple[str, str]]]  # of a structure: (name, type)
+    macros: tuple[str, ...] = ()
+
+
+def decide_calls(functions: dict[str, Prototype], given: AdapterFile, kinds: Kinds) -> Calls:
+    """Decide how to call each function; raise LayoutError that lists what cannot be told."""
+    chooser = _Chooser(functions, kinds)
+    expressions, problems = {}, []
+    for role in _WRAPPERS:
+        if role in given.calls:
+            expressions[role] = given.calls[role]
+            continue
+        try:
+            expressions[role] = chooser.call(role)
+        except LayoutError as error:
+            problems.append(str(error))
+    if problems:
+        raise LayoutError("\n".join((*problems, *_shown(functions))))
+    return Calls(expressions)
+
+
+def render_adapter(calls: Calls, given: AdapterFile = EMPTY) -> list[str]:
+    """Return the lines of C for zsfuzz_layout.h."""
+    lines = [f"#include <{name}>" for name in ("linux/memcontrol.h", *given.include)]
+    for role, (returns, parameters) in _WRAPPERS.items():
+        result = "" if returns == "void " else "return "
+        lines += ["", f"static inline {returns}zsl_{role}({parameters})", "{"]
+        lines += [f"\t{result}{calls.expressions[role]};", "}"]
+    return ["", "/* Generated from the prototypes of this kernel. */", *lines]
+
+
+class _Chooser:
+    def __init__(self, functions: dict[str, Prototype], kinds: Kinds) -> None:
+        self._functions = functions
+        self._kinds = kinds
+
+    def call(self, role: str) -> str:
+        function = self._functions.get(role)
+        if function is None:
+            raise LayoutError(_cannot(role, f"no function of mm/zsmalloc.c is {role}()"))
+        call = self._one(role, function)
+        plain = self._functions.get(f"plain_{role}")
+        if plain is not None and "aware" not in _words(call):
+            call = f"{self._which(role)} ? {call} : {self._one(role, plain)}"
+        setter = self._functions.get(SET_AWARE)
+        if role == CREATE_POOL and setter is not None:
+            return self._with_setter(call, setter)
+        return call
+
+    def _which(self, role: str) -> str:
+        return "objcg" if role == WRITE else "aware"
+
+    def _with_setter(self, call: str, setter: Prototype) -> str:
+        takes_flag = len(setter.parameters) > 1
+        when = "pool" if takes_flag else "pool && aware"
+        do = f"{setter.name}(pool, aware)" if takes_flag else f"{setter.name}(pool)"
+        return f"({{ struct zs_pool *pool = {call}; if ({when}) {do}; pool; }})"
+
+    def _one(self, role: str, function: Prototype) -> str:
+        words = _words_of(role)
+        values = []
+        for index, parameter in enumerate(function.parameters):
+            value = words.get(parameter.role) or self._special(function, index)
+            if not value:
+                raise LayoutError(
+                    _cannot(role, f"what to pass as {parameter.name!r} to {function.name}()")
+                )
+            values.append(value)
+        return f"{function.name}({', '.join(values)})"
+
+    def _special(self, function: Prototype, index: int) -> str:
+        parameter = function.parameters[index]
+        if parameter.role == STAT:
+            before = [p.role for p in function.parameters[:index]].count(STAT)
+            return self._statistic(parameter.type, parameter.name, before == 0)
+        if parameter.role == FLAGS:
+            flag = self._flag(parameter.type)
+            return f"(aware ? {flag} : 0)" if flag else ""
+        if parameter.role == PARAMS:
+            return self._block(parameter.type.removesuffix(" *"))
+        return ""
+
+    def _block(self, kind: str) -> str:
+        """Fill in a structure that says what is to be counted; pools keep a pointer to it."""
+        values, before = [], 0
+        for name, member in self._kinds.members(kind.removeprefix("struct ")):
+            if member.startswith("enum "):
+                value = self._statistic(member, name, before == 0)
+                before += 1
+            else:
+                value = "true" if member == "bool" else ""
+            if not value:
+                return ""
+            values.append(f".{name} = {value}")
+        block = f"static {kind} block = {{ {', '.join(values)} }}"
+        return f"({{ {block}; aware ? &block : NULL; }})" if values else ""
+
+    def _statistic(self, kind: str, name: str, first: bool) -> str:
+        """Choose the statistic that a parameter is for: bytes first, then stored pages."""
+        known = self._kinds.enumerators(kind.removeprefix("enum "))
+        return choose_statistic([n for n in known if "ZSWAP" in n], name, first)
+
+    def _flag(self, kind: str) -> str:
+        known = [*self._kinds.enumerators(kind.removeprefix("enum ")), *self._kinds.macros]
+        marks = ("MEMCG", "OBJCG", "OWNER", "ACCOUNT")
+        return next((n for n in known if n.startswith("ZS") and any(m in n for m in marks)), "")
+
+
+def choose_statistic(values: list[str], name: str, first: bool) -> str:
+    """Choose among the enumerators that name zswap; "" if none fits."""
+    lower = name.lower()
+    stored = [n for n in values if "ZSWAPPED" in n]
+    size = [n for n in values if "ZSWAP_B" in n]
+    if "incomp" in lower:
+        return next((n for n in values if "INCOMP" in n), "")
+    if any(word in lower for word in ("uncomp", "zswapped", "stored", "orig", "count", "nr")):
+        return stored[0] if stored else ""
+    if any(word in lower for word in ("comp", "bytes", "size", "zswap")) or first:
+        return size[0] if size else ""
+    return stored[0] if stored else ""
+
+
+def _words_of(role: str) -> dict[str, str]:
+    words = {name: name for name in _words(_WRAPPERS[role][1])}
+    return {**_EXTRA.get(role, {}), **words}
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def _cannot(role: str, what: str) -> str:
+    words = ", ".join(p.split()[-1].lstrip("*") for p in _WRAPPERS[role][1].split(","))
+    return f"cannot tell {what}: " + _HINT.format(role=role, name=f"zs_{role}", words=words)
+
+
+def _shown(functions: dict[str, Prototype]) -> Iterator[str]:
+    yield "found in mm/zsmalloc.c:"
+    for function in functions.values():
+        yield f"  {function}"

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find out, from DWARF, how a built kernel keeps the owners of objects and how to call it."""
+
+from __future__ import annotations
+
+from elftools.elf.elffile import ELFFile
+
+from zstools.adapter import Calls, Kinds, decide_calls
+from zstools.adapterfile import AdapterFile
+from zstools.discovery import CREATE_POOL, MALLOC, SET_AWARE, WRITE, Counter, Discovery, Prototype
+from zstools.dwarf import Unit, find_unit
+from zstools.errors import LayoutError
+from zstools.owners import find_place, follow_path
+from zstools.prototypes import find_functions
+
+_STATISTICS = "mm/memcontrol.c"  # its unit knows them all
+_PAGE_BYTES = 4096
+# Statistic: the names that it has had, the usual one first.
+_COUNTERS = {
+    "zswap": ("MEMCG_ZSWAP_B", "NR_ZSWAP_B"),
+    "zswapped": ("MEMCG_ZSWAPPED", "MEMCG_ZSWAPPED_B", "NR_ZSWAPPED_B", "NR_ZSWAPPED"),
+    "incompressible": (
+        "MEMCG_ZSWAP_INCOMP",
+        "MEMCG_ZSWAP_INCOMP_B",
+        "NR_ZSWAP_INCOMP_B",
+        "NR_ZSWAP_INCOMP",
+    ),
+}
+
+
+def discover(
+    elf: ELFFile,
+    unit: Unit,
+    memcg_data: int | None,
+    given: AdapterFile,
+    macros: tuple[str, ...] = (),
+) -> tuple[Discovery, Calls]:
+    """Return what was found and how to call it.
+
+    @memcg_data is the offset of page->memcg_data, None without CONFIG_MEMCG.  Raises LayoutError
+    that shows the prototypes where something cannot be told.
+    """
+    functions = find_functions(unit)
+    kinds = Kinds(unit.enumeration, lambda name: _members(unit, name), macros)
+    calls = decide_calls(functions, given, kinds)
+    owner_at = _owner_at(calls)
+    path = given.owners
+    place = follow_path(unit, path) if path is not None else find_place(unit, memcg_data)
+    design = given.design or (place.struct if place is not None else "stock")
+    if memcg_data is not None:
+        _check(design, place is not None, owner_at, functions)
+    found = Discovery(
+        design,
+        owner_at,
+        _aware_at(calls, functions),
+        functions,
+        place if design != "stock" else None,
+        _counters(elf, given),
+        given.path,
+    )
+    return found, calls
+
+
+def _members(unit: Unit, name: str) -> list[tuple[str, str]]:
+    struct = unit.struct(name)
+    return [(m.name, m.type.replace("_Bool", "bool")) for m in struct.members] if struct else []
+
+
+def _owner_at(calls: Calls) -> str:
+    at = [role for role in (MALLOC, WRITE) if calls.uses(role, "objcg")]
+    return {0: "none", 1: at[0] if at else "", 2: "both"}[len(at)]
+
+
+def _aware_at(calls: Calls, functions: dict[str, Prototype]) -> str:
+    if calls.uses(CREATE_POOL, "aware"):
+        return "setter" if SET_AWARE in functions else "create"
+    return MALLOC if calls.uses(MALLOC, "aware") else "none"
+
+
+def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Prototype]) -> None:
+    shown = "\n".join(f"  {function}" for function in functions.values())
+    if design != "stock" and not has_place:
+        raise LayoutError(f'design {design}: say where the owners are, as owners = "..."')
+    if design == "stock" and owner_at != "none":
+        raise LayoutError(
+            "objects have owners, but no array of struct obj_cgroup pointers was found in struct "
+            "zspage or struct zpdesc; say where it is in a file, and give that with --adapter "
+            f'(docs/OWN-KERNEL.md): owners = "zspage->member->owners"\nfound:\n{shown}'
+        )
+    if design != "stock" and owner_at == "none":
+        raise LayoutError(
+            "there is a place for owners, but no function takes an owner; say which does in a "
+            "file, and give that with --adapter (docs/OWN-KERNEL.md): write = "
+            f'"zs_obj_write(pool, handle, mem, size, objcg)"\nfound:\n{shown}'
+        )
+
+
+def _counters(elf: ELFFile, given: AdapterFile) -> dict[str, Counter]:
+    try:
+        known = find_unit(elf, _STATISTICS).enumerators()
+    except LayoutError:
+        return {}  # CONFIG_MEMCG=n
+    found = {}
+    for counter, names in _COUNTERS.items():
+        wanted = (given.counters[counter],) if counter in given.counters else names
+        name = next((n for n in wanted if n in known), None)
+        if name is not None:
+            in_bytes = name.endswith("_B")
+            found[counter] = Counter(name, 1 if in_bytes else _PAGE_BYTES)
+        elif counter in given.counters:
+            raise LayoutError(f"adapter {given.path}: there is no statistic {wanted[0]}")
+    return found

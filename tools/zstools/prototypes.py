@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the functions that the module calls, and what to pass for each of their parameters.
+
+Types decide first, then the names of parameters, then what is left over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from zstools.discovery import (
+    CREATE_POOL,
+    FREE,
+    MALLOC,
+    OWNER_OF,
+    SET_AWARE,
+    WRITE,
+    Parameter,
+    Prototype,
+)
+from zstools.dwarf import Die, Unit, bare_type, name_of, spell, type_of
+
+# Each parameter has one of these roles, or none that could be told.
+POOL, NAME, AWARE, SIZE, GFP, NID = "pool", "name", "aware", "size", "gfp", "nid"
+OBJCG, HANDLE, MEM, STAT, FLAGS, PARAMS = "objcg", "handle", "mem", "stat", "flags", "params"
+
+_POOL_TYPE, _OBJCG_TYPE = "struct zs_pool *", "struct obj_cgroup *"
+_BY_TYPE = {
+    _POOL_TYPE: POOL,
+    _OBJCG_TYPE: OBJCG,
+    "char *": NAME,
+    "void *": MEM,
+    "gfp_t": GFP,
+    "size_t": SIZE,
+    "bool": AWARE,
+}
+_AWARE_NAME = re.compile(r"memcg|objcg|obj_cgroup|aware|account|own", re.IGNORECASE)
+_BY_NAME = (
+    (HANDLE, re.compile(r"^(handle|obj|object)$")),
+    (NID, re.compile(r"nid|node")),
+    (GFP, re.compile(r"gfp")),
+    (SIZE, re.compile(r"size|len")),
+    (FLAGS, re.compile(r"flags")),
+)
+_INTEGERS = {"int", "unsigned int", "long int", "unsigned long", "u32", "u64", "s32"}
+_LONG = {"unsigned long", "long unsigned int"}
+
+
+def find_functions(unit: Unit) -> dict[str, Prototype]:
+    """Return the functions by role; a role that no function has is left out.
+
+    Where a kernel has two functions for one role, that which knows of owners wins, and the other
+    one is there as "plain_" and its role.
+    """
+    found: dict[str, Prototype] = {}
+    for role, candidates in _candidates(list(external_functions(unit))).items():
+        ranked = sorted(candidates, key=_preference)
+        if ranked:
+            found[role] = ranked[0]
+        plain = [p for p in ranked[1:] if not knows_owners(p)]
+        if plain and knows_owners(ranked[0]) and role in (CREATE_POOL, MALLOC, WRITE):
+            found[f"plain_{role}"] = plain[0]
+    if CREATE_POOL in found and knows_owners(found[CREATE_POOL]):
+        found.pop(SET_AWARE, None)
+    return found
+
+
+def external_functions(unit: Unit) -> Iterator[Prototype]:
+    """Yield the functions that the unit defines for others, with the roles of their parameters."""
+    for die in unit.functions():
+        parameters = [c for c in die.iter_children() if c.tag == "DW_TAG_formal_parameter"]
+        typed = [_typed(c) for c in parameters]
+        yield Prototype(name_of(die), _spell(type_of(die)), tuple(_left_over(typed)))
+
+
+def knows_owners(function: Prototype) -> bool:
+    """Tell whether a function takes an owner, or is told that there are owners."""
+    if any(function.has(role) for role in (OBJCG, AWARE, STAT, PARAMS, FLAGS)):
+        return True
+    return _AWARE_NAME.search(function.name) is not None
+
+
+def _candidates(functions: list[Prototype]) -> dict[str, list[Prototype]]:
+    named = [f for f in functions if f.name.startswith("zs_")]
+    return {
+        CREATE_POOL: [f for f in named if f.returns == _POOL_TYPE and not f.has(POOL)],
+        MALLOC: [f for f in named if f.has(POOL) and f.has(SIZE) and f.has(GFP)],
+        WRITE: [f for f in named if _is_write(f)],
+        FREE: [f for f in named if re.match(r"zs_(obj_)?free", f.name) and f.has(HANDLE)],
+        OWNER_OF: [f for f in named if f.returns == _OBJCG_TYPE and f.has(HANDLE)],
+        SET_AWARE: [f for f in named if _is_setter(f)],
+    }
+
+
+def _is_write(function: Prototype) -> bool:
+    has = all(function.has(role) for role in (HANDLE, MEM, SIZE))
+    return has and re.search(r"write|store", function.name) is not None
+
+
+def _is_setter(function: Prototype) -> bool:
+    roles = [p.role for p in function.parameters]
+    asks = function.returns == "bool" or re.search(r"(^|_)(is|get)_", function.name) is not None
+    named = _AWARE_NAME.search(function.name) is not None
+    return named and not asks and roles in ([POOL], [POOL, AWARE])
+
+
+def _preference(function: Prototype) -> tuple[bool, int]:
+    return not knows_owners(function), len(function.name)
+
+
+def _typed(die: Die) -> Parameter:
+    kind = _spell(type_of(die))
+    name = name_of(die)
+    return Parameter(name, kind, _BY_TYPE.get(kind, "") or _by_kind(die, kind, name))
+
+
+def _by_kind(die: Die, kind: str, name: str) -> str:
+    if kind.startswith("enum "):
+        return FLAGS if "flag" in kind else STAT
+    if kind.startswith("struct ") and kind.endswith(" *"):
+        target = bare_type(type_of(bare_type(type_of(die))))
+        return PARAMS if target is not None and _AWARE_NAME.search(f"{kind}{name}") else ""
+    if bare_type(type_of(die)) is not None and _is_integer(die):
+        for role, pattern in _BY_NAME:
+            if pattern.search(name):
+                return role
+        return AWARE if _AWARE_NAME.search(name) else ""
+    return ""
+
+
+def _is_integer(die: Die) -> bool:
+    bare = bare_type(type_of(die))
+    return bare is not None and bare.tag == "DW_TAG_base_type"
+
+
+def _left_over(parameters: list[Parameter]) -> Iterator[Parameter]:
+    """Give what names did not tell to the one role that is still free for such a type."""
+    taken = {p.role for p in parameters}
+    for one in parameters:
+        role = one.role
+        if not role and one.type in _LONG and HANDLE not in taken:
+            role = HANDLE
+        elif not role and one.type == "int" and NID not in taken:
+            role = NID
+        taken.add(role)
+        yield replace(one, role=role)
+
+
+def _spell(die: Die | None) -> str:
+    """Spell a type so that one type has one spelling."""
+    text = spell(die)
+    usual = {"long unsigned int": "unsigned long", "_Bool": "bool", "zs_handle_t": "unsigned long"}
+    return usual.get(text, text)

@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 TIME ?= 60
+BUGS ?= # options of `zsfuzz bench bugs`, such as --bug NAME --strategy blind
 VENV := .venv
 BIN := $(VENV)/bin
 READY := .stamps/ready
@@ -19,6 +20,8 @@ test: test-kernels
 
 bench: kernels
 	@$(BIN)/zsfuzz bench speed
+	@mkdir -p zsfuzz-out
+	@$(BIN)/zsfuzz bench bugs --json zsfuzz-out/bugs.json --plot zsfuzz-out/bugs.svg $(BUGS)
 
 lint: setup
 	@$(BIN)/ruff check
@@ -41,6 +44,7 @@ test-kernels: kernels
 	@$(BIN)/zsfuzz kernel build --design zpdesc --flavour plain >/dev/null
 	@$(BIN)/zsfuzz kernel build --design stock --flavour plain --variant selftests >/dev/null
 	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests >/dev/null
+	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests --variant gcov >/dev/null
 
 # Again whenever what it depends on has changed.
 $(READY): pyproject.toml Makefile tools/install-packages
@@ -49,7 +53,7 @@ $(READY): pyproject.toml Makefile tools/install-packages
 		{ echo "$(PYTHON) is older than 3.11; run: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Python packages into $(VENV)" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast,plots,test]'
 	@mkdir -p $(@D) && touch $@
 
 clean:

@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/uaccess.h>
 
 #include "zsfuzz.h"
@@ -488,6 +489,7 @@ static void ring_describe(void)
 	ring->page_size = PAGE_SIZE;
 	ring->chain_size = CONFIG_ZSMALLOC_CHAIN_SIZE;
 	ring->min_alloc_size = zsl_min_alloc_size;
+	ring->writeback_batch = ZSL_WRITEBACK_BATCH;
 	ring->counter_offset = COUNTERS_AT;
 	ring->counter_count = zsf_cover_sites();
 	ring->hit_offset = HITS_AT;

@@ -296,6 +296,8 @@ struct zsfuzz_ring {
 	__u32	hit_offset;	/* 32-bit counters, the same sites, never cleared */
 	__u32	compare_offset;
 	__u32	compare_max;
+	__u32	writeback_batch;	/* entries that zswap looks at in one go, of one cgroup */
+	__u32	pad;
 	__u32	zswap_lengths[ZSFUZZ_PATTERNS];	/* of a page of each pattern; 0: takes up no object */
 	__u32	disk_lengths[ZSFUZZ_PATTERNS];
 

@@ -75,9 +75,12 @@ class Engine:
         self,
         options: EngineOptions,
         one_input: Callable[[bytes], None],
-        mutate: Callable[[bytes, int, int], bytes],
+        mutate: Callable[[bytes, int, int], bytes] | None,
     ) -> None:
-        """Fuzz until `one_input` ends the process; what it raises ends the run as well."""
+        """Fuzz until `one_input` ends the process; what it raises ends the run as well.
+
+        Without `mutate`, libFuzzer's own mutations of bytes are used.
+        """
         import atheris  # noqa: PLC0415 - only after its libraries were opened in order
 
         arguments = [
@@ -96,12 +99,9 @@ class Engine:
             f"-artifact_prefix={options.inputs.parent}/",
             str(options.inputs),
         ]
-        atheris.Setup(
-            arguments,
-            one_input,
-            enable_python_coverage=False,
-            custom_mutator=mutate,
-        )
+        # Once its library is open, libFuzzer calls a custom mutator whether there is one or not.
+        custom = mutate or (lambda data, max_size, _: atheris.Mutate(data, max_size))
+        atheris.Setup(arguments, one_input, enable_python_coverage=False, custom_mutator=custom)
         atheris.Fuzz()
 
 

@@ -35,6 +35,14 @@ class BadCorpusFile(ZsfuzzError):
         self.advice = advice
 
 
+class BadPatch(ZsfuzzError):
+    """A planted bug's patch cannot be used: it is not there, or says something unknown."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
 class OutputBusy(ZsfuzzError):
     """Another run holds the output directory: nobody's fault, the user started two."""
 

@@ -28,7 +28,7 @@ from zstools.plan import find_variants
 from zstools.progress import BuildProgress
 
 DEFAULT = "default"  # the variant that changes nothing
-MEANS = ("selftests", "watchdogs")  # of other tests: zsmalloc is built as ever
+MEANS = ("gcov", "selftests", "watchdogs")  # of other tests: zsmalloc is built as ever
 PROGRAMS = 2000  # mutated ones, for each combination
 _ALIGN = "<<>><"  # of the columns of the table
 

@@ -9,10 +9,14 @@ from zsfuzz.errors import HarnessError
 from zstools.paths import project_root
 
 
+def planted_root() -> Path:
+    """Name the folder that has one of planted bugs for each design, and one for all."""
+    return project_root() / "tools" / "planted"
+
+
 def planted_dirs(design: str) -> tuple[Path, Path]:
     """Name the folders with the planted bugs of a design: its own, and that of all designs."""
-    planted = project_root() / "tools" / "planted"
-    return planted / design, planted / "both"
+    return planted_root() / design, planted_root() / "both"
 
 
 def planted_patch(design: str, name: str) -> Path:

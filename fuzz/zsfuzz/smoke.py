@@ -30,18 +30,11 @@ class Smoke:
     trouble: Trouble | None
 
 
-def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Make programs in wire form by the mutator from nothing; the same ones for the same seed.
-
-    Every SWAP_EVERY-th one swaps pages, which the others do hardly ever.
-    """
-    mutator = Mutator(distinct_classes(facts))
+def mutations(mutator: Mutator, max_size: int, seed: int) -> Iterator[bytes]:
+    """Make raw bytes by the mutator from nothing, without end, keeping some at random."""
     rng = random.Random(seed)  # noqa: S311 - choices, not secrets
-    kept, max_size = [b""], 1 + 8 * 128
-    for number in range(1, count + 1):
-        if number % SWAP_EVERY == 0:
-            yield decode(mutator.swap(1 + 8 * SWAP_OPERATIONS, seed * count + number))
-            continue
+    kept = [b""]
+    while True:
         data = rng.choice(kept)
         for _ in range(STEP):
             data = mutator.mutate(data, max_size, rng.getrandbits(32))
@@ -50,7 +43,21 @@ def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
         kept.append(data)
         if len(kept) > KEPT:
             kept.pop(rng.randrange(KEPT))
-        yield decode(data)
+        yield data
+
+
+def mutated(facts: Facts, count: int, seed: int = 1) -> Iterator[bytes]:
+    """Make programs in wire form by the mutator from nothing; the same ones for the same seed.
+
+    Every SWAP_EVERY-th one swaps pages, which the others do hardly ever.
+    """
+    mutator = Mutator(distinct_classes(facts))
+    others = mutations(mutator, 1 + 8 * 128, seed)
+    for number in range(1, count + 1):
+        if number % SWAP_EVERY == 0:
+            yield decode(mutator.swap(1 + 8 * SWAP_OPERATIONS, seed * count + number))
+        else:
+            yield decode(next(others))
 
 
 def smoke_test(runner: Runner, seeds: Sequence[bytes], count: int) -> Smoke:

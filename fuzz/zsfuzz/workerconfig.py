@@ -14,6 +14,7 @@ from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
+from zsfuzz.strategy import Strategy
 from zstools.kernel import Kernel
 
 
@@ -39,10 +40,14 @@ class WorkerConfig:
     seconds: float | None = None
     operations: int | None = None
     max_operations: int = DEFAULT_LIMIT
+    strategy: str = Strategy.FULL.value
     others: tuple[WorkerConfig, ...] = ()  # guests of other flavours, to try findings on
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
     profile: str = ""
+    findings: str = "findings"  # folder of findings in `output`
+    pool: str = ""  # file of programs that others found, see pool.py; empty: there is none
+    faults: str = "usual"  # "many": more allocations fail
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""

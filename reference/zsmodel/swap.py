@@ -209,17 +209,28 @@ class Swap:
         self.write(page)
 
     def shrink(self, cgroup: Cgroup) -> int:
-        """Write one page of a cgroup back, or take its second chance away (shrink_memcg)."""
+        """Write pages of a cgroup back, or take their second chance away (shrink_memcg).
+
+        Where the list is walked on from is known before a page goes to its end; after a page was
+        written back the walk begins anew (list_lru_walk_one).
+        """
         lru = self.lrus.get(cgroup)
         if not lru:
             return ENOENT
-        page = lru.pop(0)
-        lru.append(page)
-        if page.referenced:
-            page.referenced = False
-            return EAGAIN
-        self.write_back(page)
-        return 0
+        errno, page = EAGAIN, lru[0]
+        for _ in range(self.kernel.writeback_batch):
+            at = lru.index(page)
+            following = lru[at + 1] if at + 1 < len(lru) else None
+            lru.append(lru.pop(at))
+            if page.referenced:
+                page.referenced = False
+            else:
+                self.write_back(page)
+                errno, following = 0, lru[0] if lru else None
+            if following is None:
+                break
+            page = following
+        return errno
 
     def stored(self) -> int:
         """Count the pages that zswap has (zswap_stored_pages)."""

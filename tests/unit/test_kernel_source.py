@@ -15,7 +15,7 @@ from zstools.paths import series_dir
 from zstools.progress import Silent
 from zstools.series import apply_patches, find_patches, patches_hash, supported_versions
 from zstools.source import tree_version
-from zstools.tree import adopt_objects, import_tree, link_tree, source_files
+from zstools.tree import adopt_objects, link_tree, source_files
 
 DEB822 = """\
 Types: deb deb-src
@@ -130,17 +130,6 @@ def test_built_files_in_a_users_tree_are_no_source(tmp_path: Path) -> None:
     assert found == ["COPYING", "Makefile", "mm/zsmalloc.c"]
 
 
-def test_a_second_import_shares_what_did_not_change(tmp_path: Path) -> None:
-    tree = write_tree(tmp_path / "mine")
-    import_tree(tree, tmp_path / "one", None)
-    (tree / "COPYING").write_text("something quite different\n")
-    import_tree(tree, tmp_path / "two", tmp_path / "one")
-    assert (tmp_path / "two" / "Makefile").samefile(tmp_path / "one" / "Makefile")
-    assert not (tmp_path / "one" / "Makefile").samefile(tree / "Makefile")
-    assert (tmp_path / "two" / "COPYING").read_text() == "something quite different\n"
-    assert (tmp_path / "one" / "COPYING").read_text() == "as you like\n"
-
-
 def _time(path: Path) -> int:
     return path.stat().st_mtime_ns
 
@@ -185,10 +174,10 @@ def test_every_series_in_the_repository_is_found_in_order(version: str) -> None:
     assert {"common", "zspage"} == set(folders)
 
 
-def test_newer_versions_come_first(tmp_path: Path) -> None:
+def test_the_usual_version_comes_first_and_then_newer_ones(tmp_path: Path) -> None:
     for name in ("7.9", "7.10", "7.2"):
         (tmp_path / name).mkdir()
-    assert supported_versions(tmp_path) == ["7.10", "7.9", "7.2"]
+    assert supported_versions(tmp_path) == ["7.2", "7.10", "7.9"]
 
 
 def test_the_hash_of_a_series_depends_on_its_order(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ struct zpdesc {
 	union { struct zpdesc *next; unsigned long handle; };
 	struct zspage *zspage; unsigned int first_obj_offset, refcount;
 #ifdef ZPDESC
+#define OWNER , struct obj_cgroup *owner
 	unsigned long objcgs;
 #endif
 };
@@ -37,6 +38,8 @@ struct zspage {
 	unsigned int inuse, freeobj; struct zpdesc *first_zpdesc; struct list_head list;
 	struct zs_pool *pool; struct zspage_lock zsl;
 #ifdef ZSPAGE
+#undef OWNER
+#define OWNER , struct obj_cgroup *owner
 	struct obj_cgroup **owners;
 #endif
 };
@@ -46,15 +49,20 @@ void __sanitizer_cov_trace_pc(void);
 __attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_pc(void)
 { printf("%p\\n", __builtin_return_address(0)); }
 #endif
-void *zs_create_pool(const char *name) { return (void *)name; }
+typedef unsigned int gfp_t;
+#ifndef OWNER
+#define OWNER
+#endif
+struct zs_pool *zs_create_pool(const char *name) { return (void *)name; }
+void zs_free(struct zs_pool *pool, unsigned long handle) { one_page.flags = (long)pool + handle; }
 __attribute__((noinline))
-unsigned long zs_malloc(struct zs_pool *pool, size_t size, unsigned int gfp, const int nid)
+unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp, const int nid)
 {
 	if (size > 10)
 		return pool ? NR_FULLNESS_GROUPS : ZS_OBJS_INUSE;
 	return gfp + nid;
 }
-void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *mem, size_t len)
+void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *mem, size_t len OWNER)
 { one_zspage.pool = pool; one_page.flags = handle + len + (mem != 0); }
 int main(int argc, char **argv)
 {

@@ -15,7 +15,7 @@ from zstools.cache import Manifest
 from zstools.discovery import load_discovery
 from zstools.facts import LAYOUT, ensure_layout
 from zstools.kbuild import Kbuild
-from zstools.layout import Hints, header_macros
+from zstools.layout import Hints, header_macros, writeback_batch
 from zstools.owntree import sync_copy
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
@@ -54,7 +54,12 @@ def build_kernel(plan: Plan, progress: BuildProgress, lock: int) -> Manifest:
 
 def hints_of(plan: Plan) -> Hints:
     """Say what is known of a planned kernel besides its DWARF."""
-    return Hints(read_adapter(plan.spec.adapter), header_macros(plan.tree), plan.is_foreign)
+    return Hints(
+        read_adapter(plan.spec.adapter),
+        header_macros(plan.tree),
+        plan.is_foreign,
+        writeback_batch(plan.tree),
+    )
 
 
 def is_state_of(plan: Plan) -> bool:

@@ -46,6 +46,7 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield "ZSL_OWNER_AT_MALLOC", int(layout.discovery.owner_at in ("malloc", "both"))
     yield "ZSL_FREE_TAKES_OWNER", int(layout.calls.uses(FREE, "objcg"))
     yield "ZSL_IS_FOREIGN", int(layout.is_foreign)
+    yield "ZSL_WRITEBACK_BATCH", layout.writeback_batch
     yield from _counters(layout.discovery)
     if not layout.no_swap:
         yield "ZSL_HAS_SWAP", 1

@@ -25,6 +25,9 @@ _ENVIRONMENT = {
 }
 # Coverage of this one file; of all others it would be noise.
 _INSTRUMENT = "KCOV_INSTRUMENT_zsmalloc.o=y"
+# What a kernel with CONFIG_GCOV_KERNEL (variant gcov) counts; others ignore it.
+COUNTED = ("mm/zsmalloc.c", "mm/zswap.c", "mm/memcontrol.c")
+_COUNT = tuple(f"GCOV_PROFILE_{Path(name).stem}.o=y" for name in COUNTED)
 _RUNNING, _STOPPED = "running", "stopped"
 
 
@@ -79,7 +82,7 @@ class Kbuild:
     def make(self, *targets: str, jobs: int = 1) -> None:
         """Run make in the tree; raise CommandError with the compiler's errors."""
         command = ["make", "-C", str(self.build.parent), f"O={self.build.name}", "ARCH=um"]
-        command += [f"-j{jobs}", _INSTRUMENT, *targets]
+        command += [f"-j{jobs}", _INSTRUMENT, *_COUNT, *targets]
         run(
             command,
             progress=self.progress,

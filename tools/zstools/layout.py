@@ -61,6 +61,7 @@ SWAP_SYMBOLS = (
 # Of these only the named members are of use.
 ONLY = {"page": ("memcg_data",)}
 ENUMERATORS = ("NR_FULLNESS_GROUPS", "ZS_OBJS_ALLOCATED", "ZS_OBJS_INUSE")
+_BATCH = re.compile(r"\bnr_to_walk = (\w+);")
 _MACRO = re.compile(r"^#define\s+(ZS_\w+)\s", re.MULTILINE)
 # Each is left out where the kernel does not have it.
 SYMBOLS = (
@@ -82,6 +83,7 @@ class Layout:
     discovery: Discovery
     calls: Calls
     is_foreign: bool  # not one of our own designs, of which more is asked
+    writeback_batch: str
     build_id: bytes
     build_id_at: int  # address minus @anchor; the module looks there whether this is its kernel
     structs: dict[str, Struct]
@@ -110,6 +112,18 @@ class Hints:
     adapter: AdapterFile = EMPTY
     macros: tuple[str, ...] = field(default=())  # of zsmalloc's header
     is_foreign: bool = False
+    writeback_batch: str = "1"  # as C spells it
+
+
+def writeback_batch(tree: Path) -> str:
+    """Return how many entries zswap looks at in one go: a constant in mm/zswap.c, not in DWARF."""
+    try:
+        text = (tree / "mm" / "zswap.c").read_text(errors="replace")
+    except OSError:
+        return Hints.writeback_batch
+    begin = re.search(r"^static int shrink_memcg\(", text, re.MULTILINE)
+    found = _BATCH.search(text, begin.start()) if begin else None
+    return found[1] if found else Hints.writeback_batch
 
 
 def header_macros(tree: Path) -> tuple[str, ...]:
@@ -144,6 +158,7 @@ def _read(elf: ELFFile, vmlinux: Path, hints: Hints) -> Layout:
         discovery=discovery,
         calls=calls,
         is_foreign=hints.is_foreign,
+        writeback_batch=hints.writeback_batch,
         build_id=identity,
         build_id_at=address - anchor,
         structs={**structs, **swap},

@@ -35,6 +35,11 @@ class Scan:
     files: dict[str, tuple[int, int, str]]
     commit: str  # "" if it is no git checkout
 
+    def has_same(self, name: str, other: Path) -> bool:
+        """Tell whether another file is what the tree has under this name, or neither is there."""
+        mine = self.files.get(name)
+        return (mine[2] if mine else None) == (_hash_of(other) if other.is_file() else None)
+
     @property
     def digest(self) -> str:
         """A hash of all contents: the same for trees that are the same."""
@@ -72,8 +77,13 @@ def was_scanned(cache: Path, tree: Path) -> bool:
 def remember(cache: Path, scan: Scan) -> None:
     """Keep a scan, so that the next one is quick."""
     path = _scan_file(cache, scan.tree)
+    if _load(path) == scan.files:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"format": _FORMAT, "files": scan.files}))
+    # Nobody holds the cache here: another process may write the same.
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps({"format": _FORMAT, "files": scan.files}))
+    partial.replace(path)
 
 
 def sync_copy(scan: Scan, patches: Sequence[Path], copy: Path, progress: BuildProgress) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zstools.cache import Manifest, list_manifests
+from zstools.owntree import Scan
 from zstools.plan import Plan
 from zstools.series import patches_hash, touched_files
 
@@ -51,7 +52,16 @@ def changed_files(manifest: Manifest, plan: Plan) -> set[str]:
     ours = {patches_hash([path]): touched_files(path) for path in plan.patches}
     theirs = {patch["sha256"]: patch.get("files", ()) for patch in manifest["patches"]}
     only_one = ours.keys() ^ theirs.keys()
+    if plan.scan is not None:
+        return _unlike_tree(manifest, plan, plan.scan)
     return {name for key in only_one for name in (*ours.get(key, ()), *theirs.get(key, ()))}
+
+
+def _unlike_tree(manifest: Manifest, plan: Plan, scan: Scan) -> set[str]:
+    """Return the files that a kernel's patches change, and that a tree has otherwise."""
+    tree = plan.cache / str(manifest["tree"])
+    touched = {name for patch in manifest["patches"] for name in patch.get("files", ())}
+    return {name for name in touched if not scan.has_same(name, tree / name)}
 
 
 def count_outdated(objects: Path, options: Iterable[str], files: Iterable[str]) -> int:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Measure speed in one process: fuzzing and raw replay of the same programs, in turns.
+"""Measure speed in one process, for one flavour and one length of programs.
 
 In each turn libFuzzer drives kernel and model in lock-step for a while, with coverage, mutation
-and the full comparison; then the module alone replays the very programs of that turn, in batches
-over the ring, on the same guest.  Turns are short, so that both see the same machine.
+and the full comparison; then the very programs of that turn are run in other ways on the same
+guest (see speedturns.py).  Turns are short, so that all of them see the same machine.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import os
 import sys
 import time
 from pathlib import Path
-from statistics import median
 
+from zsfuzz.bench.speedturns import TURN, Alternatives, Sections, restart_seconds
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import HarnessError
@@ -24,62 +24,71 @@ from zsfuzz.mutation.ahead import AheadMutator
 from zsfuzz.mutation.mutator import Mutator
 from zsfuzz.mutation.rawbytes import COMMON, decode, encode
 from zsfuzz.oracle import compare
-from zsfuzz.program import Program
+from zsfuzz.program import OP_SIZE, Program
 from zsfuzz.text import format_program
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 from zsmodel.classes import distinct_classes
 from zsmodel.features import SITUATIONS
 
-LENGTH = 64  # operations in every program that is measured
-SIZE = 1 + 8 * LENGTH  # the same, in raw bytes
-TURN = 0.5  # seconds
-WARM_UP = 2.0  # seconds
-SAMPLE = 512  # programs of a turn that are replayed
-BATCH = 64  # programs in one request
+WARM_UP = 1.0  # seconds
+SAMPLE = 512  # programs of a turn that are run in other ways
+DIFFERENTIAL, BLIND = "differential", "differential, coverage off"
 
 
 class SpeedMeter:
-    """Alternates between the two rates; `results` has one pair (fuzzing, raw) a turn."""
+    """Alternates between ways to run programs; `turns` has the rates of each, a second."""
 
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
+        self.length = config.max_operations
+        self.size = 1 + OP_SIZE * self.length  # in raw bytes
+        began = time.perf_counter()
         self.machine = start_machine(config, console="speed.console")
+        self.start_seconds = time.perf_counter() - began
         self.engine = Engine(CoverageMap(Path(config.layout)).pcs, SITUATIONS)
         self.machine.map_counters(self.engine.coverage.address)
         model = Model(self.machine.kernel, self.engine.features.bytes)
         self.lockstep = Lockstep(self.machine, model)
-        mutator = Mutator(distinct_classes(self.machine.kernel), LENGTH)
-        self.ahead = AheadMutator(mutator, config.seed, SIZE)
+        mutator = Mutator(distinct_classes(self.machine.kernel), self.length)
+        self.ahead = AheadMutator(mutator, config.seed, self.size)
         self.lockstep.meanwhile = self._meanwhile
+        self.others = Alternatives(self.machine, model)
+        self.sections = Sections(self.lockstep, self.ahead)
         self.data = b""
-        self.results: list[tuple[float, float]] = []
+        self.turns: list[dict[str, float]] = []
+        self.memory: list[tuple[float, int, int]] = []
         self.sample: list[bytes] = []
-        self.programs = 0
-        now = time.perf_counter()
-        self.turn_began = now + WARM_UP
-        self.ends = now + WARM_UP + (config.seconds or 20.0)
+        self.rates: dict[str, float] = {}
+        self.kind = DIFFERENTIAL
+        self.programs = self.total = 0
+        self.began = time.perf_counter()
+        self.turn_began = self.began + WARM_UP
+        self.ends = self.turn_began + (config.seconds or 5.0)
+        self.mask = 63 if self.length < 64 else 15  # programs between looks at the clock
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Mutate as in a run, then bring the program to the measured length."""
-        return _fit(self.ahead.mutate(data, max_size, seed))
+        return _fit(self.ahead.mutate(data, max_size, seed), self.size)
 
     def _meanwhile(self) -> None:
         self.ahead.think(self.data)
 
     def one_input(self, data: bytes) -> None:
-        """Run a program in lock-step; at the end of a turn, replay a sample of it."""
+        """Run a program in lock-step; at the end of a turn, the same ones in other ways."""
         self.data = data
-        wire = decode(data)
-        if len(wire) != 8 * LENGTH:
-            return
-        found = self.lockstep.check(wire)
-        if found is not None:
-            self._give_up(found)
+        if self.kind == Sections.NAME:
+            self.sections.run(data)
+        else:
+            wire = decode(data)
+            found = self.lockstep.check(wire)
+            if found is not None:
+                self._give_up(found)
+            if len(self.sample) < SAMPLE and len(wire) == self.size - 1:
+                self.sample.append(wire)
         self.programs += 1
-        if len(self.sample) < SAMPLE:
-            self.sample.append(wire)
-        if self.programs % 64 == 0:
+        self.total += 1
+        if not self.programs & self.mask:
             now = time.perf_counter()
             if now >= self.turn_began + TURN:
                 self._end_turn(now)
@@ -94,29 +103,39 @@ class SpeedMeter:
         )
 
     def _end_turn(self, now: float) -> None:
-        fuzzing = self.programs / (now - self.turn_began)
-        if self.turn_began > now - 2 * TURN:  # not the warm-up
-            self.results.append((fuzzing, self._raw_rate()))
+        """Go on to the next way to drive the loop; after the last, run the sample otherwise."""
+        seconds = now - self.turn_began
+        if self.kind == Sections.NAME:
+            self.sections.end_turn(self.programs)
+        else:
+            self.rates[self.kind] = self.programs / seconds
+        if self.kind == DIFFERENTIAL:
+            self.kind, self.machine.flags = BLIND, 0
+        elif self.kind == BLIND:
+            self.kind, self.machine.flags = Sections.NAME, self.others.cover
+        else:
+            self._end_round(now)
+        self.programs = 0
+        self.sections.begin_turn()
+        self.turn_began = time.perf_counter()
+
+    def _end_round(self, now: float) -> None:
+        if self.sample:
+            self.turns.append({**self.rates, **self.others.measure(self.sample)})
+        self.memory.append((now - self.began, _resident(os.getpid()), _resident(self.machine.pid)))
         if time.perf_counter() > self.ends:
             self._finish()
         self.sample.clear()
-        self.programs = 0
-        self.turn_began = time.perf_counter()
-
-    def _raw_rate(self) -> float:
-        began, done = time.perf_counter(), 0
-        while time.perf_counter() < began + TURN:
-            for at in range(0, len(self.sample), BATCH):
-                done += self.machine.replay(self.sample[at : at + BATCH])
-        return done / (time.perf_counter() - began)
+        self.rates, self.kind = {}, DIFFERENTIAL
 
     def _finish(self) -> None:
-        fuzzing, raw = zip(*self.results, strict=True)
         figures = {
-            "programs_per_second": round(median(fuzzing), 1),
-            "raw_programs_per_second": round(median(raw), 1),
-            "ratio": round(median(f / r for f, r in self.results), 3),
-            "turns": len(self.results),
+            "turns": self.turns,
+            "sections": self.sections.turns,
+            "memory": self.memory,
+            "programs": self.total,
+            "start_seconds": [self.start_seconds],
+            "restart_seconds": restart_seconds(self.machine),
         }
         (Path(self.config.work) / "speed.json").write_text(json.dumps(figures))
         self.machine.close()
@@ -126,14 +145,20 @@ class SpeedMeter:
         """Measure; the process ends with it."""
         gc.freeze()
         config = self.config
-        options = EngineOptions(Path(config.inputs), config.seed, SIZE)
+        options = EngineOptions(Path(config.inputs), config.seed, self.size)
         self.engine.run(options, self.one_input, self.mutate)
 
 
-def _fit(data: bytes) -> bytes:
+def _resident(pid: int) -> int:
+    """Give the resident memory of a process, in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def _fit(data: bytes, size: int) -> bytes:
     """Repeat or cut a program to the measured length, without dear operations."""
     body = data[1:] or encode(b"\x02" + bytes(7))[1:]
-    return bytes([COMMON]) + (body * (SIZE // len(body) + 1))[: SIZE - 1]
+    return bytes([COMMON]) + (body * (size // len(body) + 1))[: size - 1]
 
 
 def main() -> None:

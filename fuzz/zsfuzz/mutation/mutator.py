@@ -30,7 +30,7 @@ LONGEST_BLOCK = 24  # operations, in copying, moving and deleting
 # pages more: such blocks are inserted seldom, and children of programs that have them mostly lose
 # them.
 DEAR_ONE_IN = 128
-SWAP_ONE_IN = 512
+SWAP_ONE_IN = 256
 DEAR_KEPT_ONE_IN = 16
 NATIVE_ONE_IN = 16
 

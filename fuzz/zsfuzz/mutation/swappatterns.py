@@ -86,6 +86,15 @@ def limit(rng: Lcg, _site: Site) -> bytes:
     return bytes(block)
 
 
+def swap_at_limit(rng: Lcg, _site: Site) -> bytes:
+    """Limit a cgroup's zswap to nothing or a page, then swap pages that are its own."""
+    home = 4 + rng.below(3)
+    pages, pattern = some_pages(rng), rng.below(PATTERNS)
+    block = record(Opcode.ZSWAP_MAX, owner=home, arg=rng.below(2))
+    block += b"".join([record(PAGE_WRITE, page, owner=home, arg=pattern) for page in pages])
+    return block + on_pages(PAGE_OUT, pages)
+
+
 def read_files(rng: Lcg, _site: Site) -> bytes:
     """Read a cgroup's files."""
     return record(STAT_FILES, owner=1 + rng.below(6))
@@ -104,12 +113,13 @@ SwapPattern = Callable[[Lcg, Site], bytes]
 # How often each block is inserted, of 32.  Where cgroups may not be removed, that is a read.
 _SHARES: tuple[tuple[SwapPattern, int], ...] = (
     (write_and_swap, 10),
-    (swap_out, 4),
+    (swap_out, 3),
     (take_in, 7),
     (end_process, 1),
     (write_back, 3),
     (compact_swap, 2),
-    (limit, 2),
+    (limit, 1),
+    (swap_at_limit, 2),
     (read_files, 1),
     (remove_owner, 2),
 )

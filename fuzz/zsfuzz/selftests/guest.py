@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,18 @@ class Attempt:
     seconds: float
 
 
-def attempt(kernel: Kernel, root: Path, program: Program, folder: Path, limit: float) -> Attempt:
+def attempt(
+    kernel: Kernel,
+    root: Path,
+    program: Program,
+    folder: Path,
+    limit: float,
+    look: Callable[[int], None] | None = None,
+) -> Attempt:
     """Boot a guest, run the program for @limit seconds at most, and end the guest.
 
-    HarnessError if the guest did not get as far as the program.  Files go into @folder.
+    HarnessError if the guest did not get as far as the program.  Files go into @folder.  @look is
+    called with the guest's process at the program's end, while the guest waits.
     """
     swap = folder / "swap"
     with swap.open("wb") as stream:
@@ -50,6 +59,8 @@ def attempt(kernel: Kernel, root: Path, program: Program, folder: Path, limit: f
     uml = UmlProcess(_options(kernel, root, program, swap), folder / "console")
     try:
         told, ended = _listen(uml, limit)
+        if look is not None and not ended:
+            look(uml.pid)
     finally:
         uml.kill()
         swap.unlink()
@@ -71,7 +82,8 @@ def _options(kernel: Kernel, root: Path, program: Program, swap: Path) -> UmlOpt
         program.folder,
         program.name,
     )
-    return UmlOptions(kernel.linux, root, MEMORY[kernel.spec.flavour], guest_cpu(), arguments)
+    memory = MEMORY[kernel.spec.flavour]
+    return UmlOptions(kernel.linux, root, memory, guest_cpu(), arguments, disk=swap)
 
 
 def _listen(uml: UmlProcess, limit: float) -> tuple[str, str]:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Ratios that other jobs on the machine do not move, to notice when fuzzing gets worse.
+
+Operations until a planted bug shows are counted, not timed, and everything random in it has a fixed
+seed; what a program costs is CPU time of the host beside CPU time of the guest.  The search is a
+plain loop of our own, not libFuzzer, whose choices depend on the clock through audits.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from zsfuzz.corpus.measure import Meter
+from zsfuzz.guest.machine import Machine
+from zsfuzz.mutation.lcg import Lcg
+from zsfuzz.mutation.mutator import Mutator
+from zsfuzz.mutation.rawbytes import COMMON, decode, encode, is_dear
+from zsfuzz.program import OP_SIZE
+from zsfuzz.workerconfig import WorkerConfig, start_machine
+from zsmodel import Model
+from zsmodel.classes import distinct_classes
+
+LENGTH = 64  # operations in a program
+SIZE = 1 + OP_SIZE * LENGTH
+BATCH, BATCHES = 64, 24
+Mutate = Callable[[bytes, int, int], bytes]
+
+
+def operations_to_find(machine: Machine, mutate: Mutate, seed: int, limit: int) -> int:
+    """Search from nothing, guided by coverage; gives @limit if nothing was found by then.
+
+    Programs with dear operations are left out.  The guest is a fresh one afterwards if there was
+    something.
+    """
+    meter, random = Meter(machine), Lcg(seed)
+    corpus, seen, done = [encode(b"")], 0, 0
+    while done < limit:
+        data = mutate(corpus[random.below(len(corpus))], SIZE, random.below(1 << 31))
+        wire = decode(data)
+        if is_dear(data, wire):
+            continue
+        done += max(1, len(wire) // OP_SIZE)
+        reached = meter.reach(wire)
+        if reached is None:
+            return done
+        if reached & ~seen:
+            seen |= reached
+            corpus.append(data)
+    return limit
+
+
+class HostWork:
+    """All that the host does for a program, without libFuzzer: mutate, decode, predict, compare."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.model = Model(machine.kernel)
+        self.mutator = Mutator(distinct_classes(machine.kernel), LENGTH)
+
+    def run(self, data: bytes, answer: bytes) -> bool:
+        """Do it once; tells whether the model agrees."""
+        self.mutator.mutate(data, SIZE, 1)
+        return self.model.run(decode(data)) == answer
+
+
+def programs(machine: Machine, count: int) -> list[bytes]:
+    """Make programs of the same length, always the same ones, as raw bytes."""
+    mutator, random = Mutator(distinct_classes(machine.kernel), LENGTH), Lcg(1)
+    found: list[bytes] = []
+    data = encode(b"\x02" + bytes(7))
+    while len(found) < count:
+        data = mutator.mutate(data, SIZE, random.below(1 << 31))
+        body = data[1:] or data[:1] * OP_SIZE
+        whole = bytes([COMMON]) + (body * (SIZE // len(body) + 1))[: SIZE - 1]
+        found.append(whole)
+    return found
+
+
+def host_share(machine: Machine, host: HostWork) -> float:
+    """Divide the host's CPU time for a program by the guest's; the median over batches."""
+    inputs = programs(machine, BATCH * BATCHES)
+    ratios = []
+    for at in range(0, len(inputs), BATCH):
+        batch = inputs[at : at + BATCH]
+        wires = [decode(data) for data in batch]
+        before = _guest_nanoseconds(machine)
+        machine.replay(wires)
+        guest = _guest_nanoseconds(machine) - before
+        ratios.append(_host_nanoseconds(host, batch, machine.ring.results()) / guest)
+    return median(ratios[1:])  # in the first one everything is done for the first time
+
+
+def _host_nanoseconds(host: HostWork, batch: Sequence[bytes], answers: Sequence[bytes]) -> int:
+    began = time.thread_time_ns()
+    for data, answer in zip(batch, answers, strict=True):
+        host.run(data, answer)
+    return time.thread_time_ns() - began
+
+
+def _guest_nanoseconds(machine: Machine) -> int:
+    """Read the CPU time of the guest's kernel: the first number of /proc/<pid>/schedstat."""
+    return int(Path(f"/proc/{machine.pid}/schedstat").read_text().split()[0])
+
+
+def main(work: Callable[[Machine], HostWork] = HostWork) -> None:
+    """Print the host's share on the kernel of the worker's configuration that argv names."""
+    config = WorkerConfig.load(Path(sys.argv[1]))
+    with start_machine(config, console="gate.console") as machine:
+        sys.stdout.write(json.dumps({"host_share": host_share(machine, work(machine))}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

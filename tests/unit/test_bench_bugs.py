@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figures about planted bugs: read from patches, shared among flavours, added up, and blamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from zsfuzz.bench.bugs import blame, cli, measure, trial
+from zsfuzz.bench.bugs.blame import blame_of, take_blame
+from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
+from zsfuzz.bench.bugs.measure import Series
+from zsfuzz.bench.bugs.oracles import oracle_of
+from zsfuzz.bench.bugs.plot import survival, write_plot
+from zsfuzz.bench.bugs.stagerun import Ended
+from zsfuzz.bench.bugs.stages import stages
+from zsfuzz.bench.bugs.table import line_of, summary_lines
+from zsfuzz.bench.bugs.trial import Trial, run_trial
+from zsfuzz.cli import main
+from zsfuzz.errors import BadPatch, HarnessError
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR, Outcome
+from zsfuzz.runner import Trouble
+from zsfuzz.strategy import Strategy
+from zstools.errors import PatchError
+from zstools.plan import FLAVOURS
+
+FULL, SANITIZERS = Strategy.FULL, Strategy.SANITIZERS
+BUG = Bug("wrong", "zspage", Path("wrong.patch"), "something", titles=("owner lost",))
+CONTROL = replace(BUG, name="same", control=True)
+MISS = Trial(False, 60.0, 9000)
+
+
+def hit(seconds: float, title: str = "read: owner lost", oracle: str = "operation") -> Trial:
+    return Trial(True, seconds, int(100 * seconds), title, "divergence", oracle, "plain")
+
+
+def series(*trials: Trial, bug: Bug = BUG, error: str = "") -> Series:
+    return Series(bug, FULL, 60.0, trials, error)
+
+
+# ---- patches ------------------------------------------------------------------------------------
+
+
+def test_every_planted_bug_says_what_it_is() -> None:
+    for bug in catalogue():
+        assert not bug.breaks.startswith("what "), bug.patch
+        assert bug.shows_on in FLAVOURS, bug.patch
+
+
+def test_there_are_enough_bugs_and_controls() -> None:
+    patches = {bug.patch: bug for bug in catalogue()}.values()
+    assert sum(not bug.control for bug in patches) >= 40
+    assert sum(bool(bug.upstream) and not bug.control for bug in patches) >= 10
+    assert sum(bug.control for bug in patches) >= 5
+
+
+def test_a_patch_from_elsewhere_needs_no_words(tmp_path: Path) -> None:
+    patch = tmp_path / "mine.patch"
+    patch.write_bytes(b"--- a/x\n+++ b/x\n\xff")
+    bug = read_bug(patch, "zpdesc")
+    assert (bug.name, bug.design, bug.control) == ("mine", "zpdesc", False)
+    assert bug.is_named_by("whatever")
+    with pytest.raises(BadPatch, match="not-there"):
+        read_bug(tmp_path / "not-there.patch", "zpdesc")
+
+
+def test_a_title_counts_whatever_operation_showed_it() -> None:
+    assert BUG.is_named_by("owner lost")
+    assert BUG.is_named_by("compact: owner lost")
+    assert not BUG.is_named_by("owner is another cgroup")
+
+
+# ---- time ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize("flavours", [("plain",), ("kasan", "plain"), FLAVOURS])
+def test_flavours_share_the_whole_time_and_no_more(strategy, flavours) -> None:
+    shared = list(stages(strategy, 60.0, flavours))
+    assert sum(stage.seconds for stage in shared) == pytest.approx(60.0)
+    if strategy is SANITIZERS:
+        assert "plain" not in {stage.flavour for stage in shared}
+    else:
+        assert {stage.flavour for stage in shared} == set(flavours)
+
+
+class FakeKernels:
+    """Kernels that need no building; notes what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def broken(self, flavour: str) -> str:
+        self.asked.append(flavour)
+        return flavour
+
+    def clean(self, flavour: str) -> str:
+        return f"clean {flavour}"
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Trial, list[str]]]:
+    """Run one trial whose stages end as given."""
+
+    def run(*ends: Ended) -> tuple[Trial, list[str]]:
+        kernels, left = FakeKernels(), iter(ends)
+        monkeypatch.setattr(trial, "_config", lambda *_: _FakeConfig())
+        monkeypatch.setattr(trial, "replace", lambda config, **_: config)
+        monkeypatch.setattr(trial, "run_stage", lambda _: next(left))
+        return run_trial(kernels, FULL, stages(FULL, 60.0), 1), kernels.asked
+
+    return run
+
+
+class _FakeConfig:
+    pass
+
+
+def test_a_bug_that_plain_sees_needs_no_other_kernel(play) -> None:
+    found, asked = play(Ended(True, 2.0, 50, "owner lost", "divergence", "operation"))
+    assert (found.found, found.seconds, found.operations, found.flavour) == (True, 2.0, 50, "plain")
+    assert asked == ["plain"]
+
+
+def test_seconds_and_operations_of_all_stages_are_added_up(play) -> None:
+    nothing = Ended(False, 15.0, 1000)
+    found, asked = play(nothing, nothing, Ended(True, 1.0, 10, "memory leak", oracle="splat"))
+    assert (found.seconds, found.operations, found.flavour) == (31.0, 2010, "lockdep")
+    assert asked == ["plain", "kasan", "lockdep"]
+
+
+def test_what_does_not_come_again_counts_if_nothing_better_comes(play) -> None:
+    nothing, flaky = Ended(False, 7.5, 10), Ended(True, 3.0, 5, "odd", "divergence", flaky=True)
+    found, _ = play(flaky, nothing, nothing, nothing, nothing, nothing)
+    assert (found.found, found.title, found.seconds) == (True, "odd", 3.0)
+    found, _ = play(flaky, Ended(True, 1.0, 5, "owner lost", "divergence"))
+    assert (found.title, found.flavour) == ("owner lost", "kasan")
+
+
+# ---- blame --------------------------------------------------------------------------------------
+
+
+def test_a_kernel_that_does_not_boot_is_found() -> None:
+    dead = Ended(False, 0.0, 0, failed="the guest ended before it was ready")
+    assert blame_of(dead).oracle == "silent death"
+    splat = blame_of(replace(dead, splat="NULL pointer in zs_malloc"))
+    assert (splat.oracle, splat.outcome) == ("splat", Outcome.KERNEL_SPLAT.value)
+    assert splat.title == "no guest gets ready: NULL pointer in zs_malloc"
+    assert blame_of(replace(dead, wire="00")).oracle == "unreadable answer"
+
+
+def test_what_fails_without_the_patch_as_well_is_a_failure_of_the_harness(monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise HarnessError("no space on /dev/shm")
+
+    monkeypatch.setattr(blame, "worker_config", lambda *_, **__: None)
+    monkeypatch.setattr(blame, "start_machine", fails)
+    with pytest.raises(HarnessError, match=r"not ready; without the patch: no space"):
+        take_blame(Ended(False, 0.0, 0, failed="not ready"), None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "oracle"),
+    [
+        (Outcome.KERNEL_SPLAT, "splat"),
+        (Outcome.GUEST_HANG, "hang"),
+        (Outcome.GUEST_LOST, "silent death"),
+        (Outcome.DIVERGENCE, "audit"),
+    ],
+)
+def test_what_saw_it_first(outcome: Outcome, oracle: str) -> None:
+    assert oracle_of(Trouble(outcome, "title", b"")) == oracle
+
+
+# ---- adding up ----------------------------------------------------------------------------------
+
+
+def test_a_trial_without_finding_took_longer_than_any_other() -> None:
+    one = series(hit(1.0), MISS, hit(5.0))
+    assert (one.found, one.seconds, one.operations, one.spread) == (True, 5.0, 500, (1.0, 5.0))
+    assert not series(hit(1.0), MISS).found
+    assert series(hit(1.0), MISS, MISS).seconds is None
+
+
+def test_json_has_one_object_for_each_bug() -> None:
+    facts = series(hit(1.0), hit(2.0), hit(4.0, "stat: cgroup charged too much")).as_dict()
+    wanted = {"name": "wrong", "control": False, "found": True, "seconds": 2.0, "operations": 200}
+    wanted |= {"title": "read: owner lost", "oracle": "operation", "named": 2}
+    assert facts.items() >= wanted.items()
+    nothing = series(MISS).as_dict()
+    assert [nothing[k] for k in ("seconds", "operations", "title", "oracle")] == [None] * 4
+    json.dumps(facts)
+
+
+def test_controls_are_counted_apart() -> None:
+    lines = list(summary_lines([series(hit(1.0)), series(MISS), series(MISS, bug=CONTROL)]))
+    assert lines[0] == (
+        "full: 1 of 2 bugs found within 60 s at the median; 0 of 1 controls reported"
+    )
+    assert lines[1] == "seen first by: operation 1"
+    assert line_of(series(hit(1.0))).endswith("1.0 (1.0 to 1.0) 1/1, read: owner lost")
+
+
+def test_the_plot_rises_by_one_bug_at_a_time(tmp_path: Path) -> None:
+    found = [series(hit(4.0)), series(hit(1.0)), series(MISS), series(MISS, bug=CONTROL)]
+    assert survival(found, FULL) == [(1.0, pytest.approx(1 / 3)), (4.0, pytest.approx(2 / 3))]
+    with pytest.raises(HarnessError, match=r"ends with \.svg"):
+        write_plot(found, tmp_path / "plot.txt")
+    pytest.importorskip("matplotlib")
+    write_plot(found, tmp_path / "plot.svg")
+    assert "seconds of fuzzing" in (tmp_path / "plot.svg").read_text()
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path: Path) -> Callable[..., tuple[int, list[dict[str, object]]]]:
+    """Run `bench bugs` on patches of these names; a trial of "broken" cannot be built."""
+
+    def fake(kernels: object, *_: object) -> Trial:
+        name = kernels.bug.name
+        if name == "broken":
+            raise PatchError("broken.patch does not apply")
+        return MISS if name.startswith("same") else hit(1.0)
+
+    monkeypatch.setattr(measure, "run_trial", fake)
+    monkeypatch.setattr(cli, "ensure_kernel", None)
+
+    def run(*names: str) -> tuple[int, list[dict[str, object]]]:
+        arguments = ["bench", "bugs", "--design", "zpdesc", "--time", "5", "--json"]
+        for name in names:
+            path = tmp_path / f"{name}.patch"
+            path.write_text("Control: nothing.\n---\n" if name == "same-control" else "")
+            arguments += ["--patch", str(path)]
+        done = CliRunner().invoke(main, arguments)
+        return done.exit_code, json.loads(done.stdout)
+
+    return run
+
+
+def test_a_patch_that_cannot_be_built_does_not_stop_the_others(bench) -> None:
+    code, found = bench("broken", "good")
+    assert code == EXIT_HARNESS_ERROR
+    assert [one["found"] for one in found] == [False, True]
+    assert "broken.patch does not apply" in str(found[0]["error"])
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured() -> None:
+    for option in ("--json", "--plot"):
+        done = CliRunner().invoke(main, ["bench", "bugs", option, "/not/there.svg"])
+        assert done.exit_code == EXIT_HARNESS_ERROR
+        assert "no such folder" in done.output
+
+
+def test_exit_codes_say_whether_all_is_as_it_should_be(bench) -> None:
+    assert bench("good")[0] == EXIT_CLEAN
+    assert bench("good", "same-control")[0] == EXIT_CLEAN
+    assert bench("same")[0] == EXIT_FINDINGS

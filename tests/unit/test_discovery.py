@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Owners and prototypes are told from DWARF, whatever a kernel calls them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from toykernel import ZSMALLOC
+
+from zstools.adapterfile import read_adapter
+from zstools.discovery import from_dict
+from zstools.errors import LayoutError
+from zstools.header import render_header
+from zstools.layout import Hints, Layout, read_layout
+
+OWNERS = "struct obj_cgroup **owners;"
+WRITE = "void *mem, size_t len OWNER)"
+CREATE = "zs_create_pool(const char *name)"
+STRUCT = "struct zspage_lock { int lock, cnt; };"
+
+
+def read(folder: Path, *edits: tuple[str, str], hints: Hints | None = None) -> Layout:
+    """Compile the toy with owners in its zspages, changed as asked, and read it."""
+    text = ZSMALLOC.replace("\tzs_create_pool(argv[0]);\n", "")
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "mm").mkdir()
+    (folder / "mm" / "zsmalloc.c").write_text(text)
+    options = ["-g", "-gdwarf-5", "-O1", "-no-pie", "-Wl,--build-id", "-DZSPAGE"]
+    command = ["gcc", *options, "mm/zsmalloc.c", "-o", "vmlinux"]
+    subprocess.run(command, cwd=folder, check=True)
+    return read_layout(folder / "vmlinux", hints)
+
+
+@pytest.mark.parametrize(
+    ("before", "member", "path", "steps", "base", "stride", "entry"),
+    [
+        ("", "struct obj_cgroup **mine;", "zspage->mine", 1, 0, 8, 0),
+        ("struct ext { int nr; struct obj_cgroup **list; };", "struct ext *ext;",
+         "zspage->ext->list", 2, 0, 8, 0),
+        ("struct ext { int nr; struct obj_cgroup *list[]; };", "struct ext *ext;",
+         "zspage->ext->list[]", 1, 8, 8, 0),
+        ("struct one { long charged; struct obj_cgroup *of; };", "struct one *all;",
+         "zspage->all", 1, 0, 16, 8),
+        ("", "struct { int nr; struct obj_cgroup **list; } cg;", "zspage->cg.list", 1, 0, 8, 0),
+        ("", "unsigned long objcg_word;", "zspage->objcg_word", 1, 0, 8, 0),
+    ],
+)  # fmt: skip
+def test_an_array_of_owners_is_found_wherever_it_hangs(
+    tmp_path: Path,
+    before: str,
+    member: str,
+    path: str,
+    steps: int,
+    base: int,
+    stride: int,
+    entry: int,
+) -> None:
+    layout = read(tmp_path, (OWNERS, member), (STRUCT, f"{STRUCT}\n{before}"))
+    place = layout.discovery.place
+    assert place is not None
+    assert layout.design == "zspage"
+    found = (place.path, len(place.steps), place.base, place.stride, place.entry)
+    assert found == (path, steps, base, stride, entry)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "call"),
+    [
+        (WRITE, "struct obj_cgroup *o, size_t len, void *mem)",
+         "zs_obj_write(pool, handle, objcg, size, mem)"),
+        (CREATE, "zs_create_pool(const char *name, _Bool b)", "zs_create_pool(name, aware)"),
+        (CREATE, "zs_create_pool(gfp_t g, const char *name)", "zs_create_pool(GFP_KERNEL, name)"),
+        (CREATE, "zs_create_pool(const char *name, unsigned int flags)",
+         "zs_create_pool(name, (aware ? ZS_WITH_OBJCG : 0))"),
+    ],
+)  # fmt: skip
+def test_arguments_are_passed_by_role_and_not_by_place(
+    tmp_path: Path, old: str, new: str, call: str
+) -> None:
+    layout = read(tmp_path, (old, new), hints=Hints(macros=("ZS_OTHER", "ZS_WITH_OBJCG")))
+    assert f"return {call};" in render_header(layout) or f"\t{call};" in render_header(layout)
+
+
+def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:
+    setter = "void zs_pool_enable_memcg(struct zs_pool *pool) { one_zspage.pool = pool; }"
+    layout = read(tmp_path, ("int main(", f"{setter}\nint main("))
+    assert layout.discovery.aware_at == "setter"
+    assert "if (pool && aware) zs_pool_enable_memcg(pool);" in render_header(layout)
+
+
+def test_what_cannot_be_told_is_shown_with_the_prototypes(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"'mystery' to zs_create_pool") as failure:
+        read(tmp_path, (CREATE, "zs_create_pool(const char *name, void (*mystery)(void))"))
+    assert "--adapter" in str(failure.value)
+    assert "zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp, int nid)" in str(failure.value)
+
+
+def test_owners_that_are_nowhere_are_no_stock_kernel(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"no array of struct obj_cgroup pointers"):
+        read(tmp_path, (OWNERS, "void *elsewhere;"))
+
+
+def test_an_adapter_file_says_what_dwarf_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('owners = "zspage->elsewhere"\ncreate_pool = "zs_create_pool(name, 0)"\n')
+    odd = (CREATE, "zs_create_pool(const char *name, void (*mystery)(void))")
+    (tmp_path / "tree").mkdir()
+    hints = Hints(read_adapter(path))
+    layout = read(tmp_path / "tree", odd, (OWNERS, "void *elsewhere;"), hints=hints)
+    assert layout.discovery.place is not None
+    assert layout.discovery.place.path == "zspage->elsewhere"
+    assert "return zs_create_pool(name, 0);" in render_header(layout)
+    assert layout.discovery.adapter == str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("desing = 'zspage'", "no key 'desing'"),
+        ("design = 'slab'", "design 'slab' is none of"),
+        ("owners = 3", "owners is a string"),
+        ("owners", "is not TOML"),
+    ],
+)
+def test_an_adapter_file_with_a_mistake_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(LayoutError, match=said):
+        read_adapter(path)
+
+
+def test_facts_survive_json(tmp_path: Path) -> None:
+    found = read(tmp_path).discovery
+    assert from_dict(found.to_dict()) == found

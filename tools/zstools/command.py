@@ -74,9 +74,9 @@ def _start(
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Interrupt the whole group and wait, so that make can remove half-written targets."""
+    """End the whole group and wait, so that make can remove half-written targets."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)  # nobody has it ignored, unlike SIGINT
     if process.stdout is not None:
         process.stdout.read()
     process.wait()

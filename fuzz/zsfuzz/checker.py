@@ -58,7 +58,7 @@ class Checker:
             self._check(data)
         self._audit()
         self.stats.tally()
-        self.triage.close()
+        self.triage.write_counts()
         self.machine.close()
 
     def _ask_to_stop(self, *_: object) -> None:

@@ -17,12 +17,14 @@ from rich.live import Live
 from rich.text import Text
 
 from zsfuzz import matrix as matrices
+from zsfuzz.annotate.lcov import write_tracefile
 from zsfuzz.bench import cost as costs
 from zsfuzz.bench import costtable
 from zsfuzz.bench.bugs.cli import bugs_command
 from zsfuzz.bench.minimise import bench_minimise
 from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
+from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import load
@@ -50,7 +52,7 @@ from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.run import Result, Run, RunOptions, check_corpus
 from zsfuzz.selftests.cli import selftests as selftests_command
 from zsfuzz.summary import progress_line, render_comparison, render_summary
-from zsfuzz.text import printable
+from zsfuzz.terminal import one_line, say, visible
 from zsfuzz.verify.cli import bisect as bisect_command
 from zsfuzz.verify.cli import verify as verify_command
 from zsmodel.designs import DESIGNS
@@ -83,12 +85,12 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (ZsfuzzError, ZsToolsError) as error:
-            raise Failed(str(error)) from error
+            raise Failed(visible(str(error))) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
         except OSError as error:
             where = error.filename or "reading or writing failed"
-            raise Failed(f"{where}: {(error.strerror or str(error)).lower()}") from error
+            raise Failed(visible(f"{where}: {(error.strerror or str(error)).lower()}")) from error
         except Exception as error:
             traceback.print_exc()
             raise Failed("this is a fault of zsfuzz itself: please report it") from error
@@ -108,6 +110,7 @@ main.add_command(selftests_command)
 main.add_command(minimise_command)
 main.add_command(minimise_command, "minimize")
 main.add_command(corpus_group)
+main.add_command(campaign_group)
 main.add_command(replay_command)
 main.add_command(repro_command)
 main.add_command(verify_command)
@@ -181,6 +184,7 @@ def build_kernels(
 )
 @click.option("--until-finding", is_flag=True, help="Stop at the first finding.")
 @click.option("--json", "json_file", type=FILE, help="Write the summary to this file as well.")
+@click.option("--lcov", type=FILE, help="Write the coverage for lcov and genhtml to this file.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -200,6 +204,7 @@ def run(
     output: Path,
     until_finding: bool,
     json_file: Path | None,
+    lcov: Path | None,
 ) -> None:
     """Fuzz: run programs on the kernel and on the model, and save where they differ."""
     check_corpus(corpus)
@@ -211,7 +216,8 @@ def run(
         )
         if profile is not None:
             _refuse_other_profile(ctx, kernels[0])
-        result = _run_one(kernels, options)
+        built = [kernels]
+        results = [result := _run_one(kernels, options)]
         Console().print(render_summary(result))
         facts, troubled = result.as_dict(), result.troubled
     else:
@@ -227,6 +233,9 @@ def run(
         troubled = any(result.troubled for result in results)
     if json_file is not None:
         json_file.write_text(json.dumps(facts, indent=1) + "\n")
+    if lcov is not None:
+        explored = zip(built, results, strict=False)  # a run that was stopped has no later ones
+        write_tracefile(lcov, [(kernels[0], result.hits) for kernels, result in explored])
     ctx.exit(EXIT_FINDINGS if troubled else EXIT_CLEAN)
 
 
@@ -419,10 +428,10 @@ def show(files: tuple[Path, ...]) -> None:
         try:
             entry = load(path)
         except ZsfuzzError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             failed = True
             continue
-        click.echo(f"# {printable(str(path))}\n{to_text(entry)}")
+        say(f"# {one_line(str(path))}\n{to_text(entry)}")
     if failed:
         sys.exit(EXIT_HARNESS_ERROR)
 

@@ -64,3 +64,12 @@ class CoverageMap:
             branches=sum(taken + passed for taken, passed in ways),
             branches_total=2 * len(ways),
         )
+
+
+def read_hits(path: Path) -> list[int]:
+    """Read how often each coverage site was reached, as a worker wrote it; empty if it has not."""
+    try:
+        hits: list[int] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return hits

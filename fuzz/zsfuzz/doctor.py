@@ -12,7 +12,9 @@ from zsfuzz.boot import boot
 from zsfuzz.console.demise import demise_of
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
+from zsfuzz.guest.confine import Needs, confinement
 from zsfuzz.guest.machine import Machine
+from zsfuzz.guest.process import SHM
 from zsfuzz.planted import planted_patch
 from zsfuzz.runner import Runner
 from zsfuzz.swappath import why_no_swap
@@ -130,6 +132,14 @@ def cgroups_go_away(_: Kernel, machine: Machine) -> Check:
     )  # fmt: skip
 
 
+def guests_are_confined(kernel: Kernel, _: Machine) -> Check:
+    """Say what keeps guests from the host here; docs/SECURITY.md says what is missing then."""
+    folder = Path(tempfile.gettempdir()) / "guest"
+    needs = Needs(kernel.linux, kernel.guest_root, folder, Path(SHM), 0)
+    name = "guests are confined as far as this machine can"
+    return Check(name, True, str(confinement(needs)), "")
+
+
 def kasan_trips(kernel: Kernel, machine: Machine) -> Check:
     """See a use after free in the module reported; other flavours have nothing to report."""
     name = "a planted use after free trips KASAN"
@@ -168,5 +178,6 @@ def planted_fault_diverges(kernel: Kernel, usual: Machine) -> Check:
 # Before each run: the harness alone.  What a kernel does wrong is for the run to find and report.
 QUICK: tuple[Probe, ...] = (coverage_lights_up,)
 THOROUGH: tuple[Probe, ...] = (
-    *QUICK, model_agrees, pages_are_swapped, cgroups_go_away, kasan_trips, planted_fault_diverges,
+    *QUICK, model_agrees, pages_are_swapped, cgroups_go_away, guests_are_confined, kasan_trips,
+    planted_fault_diverges,
 )  # fmt: skip

@@ -17,8 +17,10 @@ from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
 from zsfuzz.lockstep import KernelAlone
 from zsfuzz.mutation.ahead import AheadMutator
+from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.mutator import Mutator
 from zsfuzz.mutation.rawbytes import decode, is_dear
+from zsfuzz.pool import Incoming
 from zsfuzz.program import OP_SIZE
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.smoke import mutations
@@ -33,6 +35,7 @@ from zsmodel.features import SITUATIONS
 DEAR_SHARE = 0.1
 LEARN_EVERY = 2048  # programs
 CHECK_EVERY = 64  # programs between looks at the clock
+PUBLISH_EVERY = 1.0  # seconds between writing what is known here, and reading what others found
 
 
 class Explorer:
@@ -57,9 +60,14 @@ class Explorer:
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
         self.max_bytes = 1 + OP_SIZE * config.max_operations
         self.ahead = AheadMutator(self.mutator, config.seed, self.max_bytes)
+        self.mutate = self.ahead.mutate
+        if config.faults == "many":
+            self.mutate = FaultMutator(self.ahead.mutate, config.seed).mutate
+        self.incoming = Incoming(Path(config.pool)) if config.pool else None
         self.runner.lockstep.meanwhile = self._meanwhile
         self.data = b""
         self.started = time.monotonic()
+        self.published = self.started - PUBLISH_EVERY
         self.stopping = False
         self.learned = 0  # how many times LEARN_EVERY programs were used to learn from
         self.dear_seconds = 0.0
@@ -85,12 +93,20 @@ class Explorer:
             self._handle(trouble)
 
     def _meanwhile(self) -> None:
+        self.stats.beat()
         self.ahead.think(self.data)
+
+    def _propose(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """Give libFuzzer what others found, before it has anything mutated."""
+        found = self.incoming.next(max_size) if self.incoming else b""
+        return found or self.mutate(data, max_size, seed)
 
     def _run_dear(self, wire: bytes) -> None:
         start = time.monotonic()
         if self.dear_seconds > DEAR_SHARE * (start - self.started):
             self.stats.add("skipped")
+            if self.incoming:
+                self.incoming.postpone(self.data)
             return
         self._run(wire)
         self.dear_seconds += time.monotonic() - start
@@ -113,7 +129,8 @@ class Explorer:
                 self._handle(trouble)
         if self.stats["programs"] // LEARN_EVERY != self.learned:
             self._learn()
-            self._publish()
+        if now - self.published >= PUBLISH_EVERY:
+            self._exchange(now)
         if self.stopping or self._finished(now):
             self._stop()
 
@@ -136,6 +153,13 @@ class Explorer:
             return True
         return config.operations is not None and self.stats["operations"] >= config.operations
 
+    def _exchange(self, now: float) -> None:
+        self.published = now
+        self._publish()
+        self.triage.write_counts()
+        if self.incoming:
+            self.incoming.look()
+
     def _publish(self) -> None:
         path = Path(self.config.work) / f"{self.config.name}.hits"
         partial = path.with_suffix(".part")
@@ -151,7 +175,7 @@ class Explorer:
         self.stats.tally()
         self.stats.set("tolerated", sum(self.model.tolerated.values()))
         self._publish()
-        self.triage.close()
+        self.triage.write_counts()
         self.machine.close()
         sys.stdout.flush()
         os._exit(0)
@@ -167,5 +191,6 @@ class Explorer:
             for data in mutations(self.mutator, self.max_bytes, self.config.seed):
                 self.one_input(data)
         options = EngineOptions(Path(self.config.inputs), self.config.seed, self.max_bytes)
-        mutate = self.ahead.mutate if self.strategy.structured else None
+        propose = self._propose if self.incoming else self.mutate
+        mutate = propose if self.strategy.structured else None
         self.engine.run(options, self.one_input, mutate)

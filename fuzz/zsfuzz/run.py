@@ -4,26 +4,28 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from zsfuzz.corpus.keeper import InputKeeper
 from zsfuzz.corpusfile import Entry, load_dir, save
-from zsfuzz.coverage import Coverage, CoverageMap
+from zsfuzz.coverage import Coverage, CoverageMap, read_hits
 from zsfuzz.errors import BadCorpusFile, HarnessError
 from zsfuzz.findings.store import locked_output
-from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT, decode, encode
+from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT, encode
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.swappath import why_no_swap
+from zsfuzz.terminal import one_line
 from zsfuzz.workerconfig import WorkerConfig, worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
 
+NOTE = "found by zsfuzz run: new coverage"
 TICK = 0.5  # seconds between looks at the workers
 KEEP_EVERY = 10  # ticks between looks for new inputs; most are soon replaced by shorter ones
 START_LIMIT = 60.0  # seconds until a worker must have run something
@@ -79,6 +81,7 @@ class Result:
     no_swap: str = ""  # why the operations on pages of processes were refused
     stopped: bool = False  # by stop(), before its time
     profile: str = ""  # in what the kernel differs lawfully from the model's defaults
+    hits: tuple[int, ...] = ()  # of each coverage site, by the explorer
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -128,14 +131,6 @@ class Result:
         }
 
 
-@dataclass
-class _Seen:
-    """What of the inputs folder went into the corpus already."""
-
-    names: set[str] = field(default_factory=set)
-    saved: int = 0
-
-
 class Run:
     """Explore on the first kernel; check what is found on the others.
 
@@ -153,7 +148,8 @@ class Run:
         self.inputs = self.work / "inputs"
         self.corpus = self.output / "corpus"
         self.map = CoverageMap(kernels[0].layout)
-        self._seen = _Seen()
+        self._keeper = InputKeeper(self.inputs, options.max_operations, self._save)
+        self._kept = 0
         self._last = (0.0, 0)
         self._bad: list[str] = []
         self._stop_asked = False
@@ -194,7 +190,7 @@ class Run:
             data = encode(program.canonical().wire)
             name = f"seed-{program.digest}"
             (self.inputs / name).write_bytes(data)
-            self._seen.names.add(name)
+            self._keeper.known.add(name)
 
     def _configs(self) -> list[WorkerConfig]:
         configs = [self._config(i, kernel) for i, kernel in enumerate(self.kernels)]
@@ -233,7 +229,7 @@ class Run:
             else:
                 ticks += 1
                 if ticks % KEEP_EVERY == 0:
-                    self._keep_inputs()
+                    self._kept += self._keeper.keep()
                 self.show(self._progress(workers, now - started))
             settled = any(worker.stats.get("settled") for worker in workers)
             if self._stop_asked or (self.options.until_finding and settled):
@@ -259,38 +255,22 @@ class Run:
             programs=programs,
             operations=stats.get("operations", 0),
             rate=(programs - before) / max(seconds - then, 1e-9),
-            inputs=len(self._seen.names),
+            inputs=len(self._keeper.known),
             sites=sum(1 for n in self._hits() if n),
             findings=len(self._findings()),
             checked=sum(worker.stats.get("programs", 0) for worker in workers[1:]),
         )
 
     def _hits(self) -> list[int]:
-        path = self.work / "explore.hits"
-        if not path.exists():
-            return [0] * len(self.map.pcs)
-        hits: list[int] = json.loads(path.read_text())
-        return hits
+        return read_hits(self.work / "explore.hits") or [0] * len(self.map.pcs)
 
-    def _keep_inputs(self) -> None:
-        """Save what libFuzzer found new as programs that people and other versions can read."""
-        with os.scandir(self.inputs) as entries:
-            names = {entry.name for entry in entries}
-        for name in names - self._seen.names:
-            try:
-                data = (self.inputs / name).read_bytes()
-            except FileNotFoundError:
-                continue
-            self._seen.names.add(name)
-            program = Program.from_wire(decode(data, self.options.max_operations))
-            entry = Entry(program, note="found by zsfuzz run: new coverage")
-            save(self.corpus, entry, durable=False)
-            self._seen.saved += 1
+    def _save(self, program: Program) -> None:
+        save(self.corpus, Entry(program, note=NOTE), durable=False)
 
     # ---- after -------------------------------------------------------------------------------
 
     def _finish(self, workers: list[WorkerProcess]) -> None:
-        self._keep_inputs()
+        self._kept += self._keeper.keep()
         for worker in workers[1:]:
             worker.ask_to_stop()
         for worker in workers[1:]:
@@ -311,9 +291,10 @@ class Run:
             seconds=workers[0].stats.get("microseconds", 0) / 1e6,
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
+            hits=tuple(self._hits()),
             findings=tuple(_describe(path) for path in self._findings()),
             bad_files=tuple(self._bad),
-            new_inputs=self._seen.saved,
+            new_inputs=self._kept,
             output=str(self.output),
             no_swap=self._why_no_swap(workers[0]),
             profile=self.kernels[0].spec.profile or "",
@@ -325,7 +306,8 @@ class Run:
 
 def _describe(path: Path) -> dict[str, object]:
     raw = json.loads(path.read_text())
-    return {"title": raw.get("title"), "outcome": raw.get("outcome"), "path": str(path.parent)}
+    title, outcome = (one_line(str(raw.get(key))) for key in ("title", "outcome"))
+    return {"title": title, "outcome": outcome, "path": str(path.parent)}
 
 
 def check_corpus(folders: Sequence[Path]) -> None:

@@ -7,29 +7,34 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from zsfuzz.lifeline import die_with
-from zsfuzz.stats import Stats
+from zsfuzz.stats import read_stats
 from zsfuzz.workerconfig import WorkerConfig
 
 
 class WorkerProcess:
     """A worker that was started; its own words go to `log`."""
 
-    def __init__(self, config: WorkerConfig, fast_modules: Path | None) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        fast_modules: Path | None,
+        entry: Sequence[str] = ("-m", "zsfuzz.worker"),
+    ) -> None:
         self.config = config
         work = Path(config.work)
         self.log = work / f"{config.name}.log"
         self._stats_path = work / f"{config.name}.stats"
-        self._stats: Stats | None = None
         path = work / f"{config.name}.json"
         config.save(path)
         self._stats_path.unlink(missing_ok=True)
         parent = os.getpid()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "zsfuzz.worker", str(path)],
+                [sys.executable, *entry, str(path)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=worker_environment(fast_modules),
                 preexec_fn=lambda: _in_child(parent, config.host_cpu),  # noqa: PLW1509 - one thread
@@ -38,11 +43,7 @@ class WorkerProcess:
     @property
     def stats(self) -> dict[str, int]:
         """Read the worker's counters; empty until it has started."""
-        size = 8 * len(Stats.NAMES)
-        path = self._stats_path
-        if self._stats is None and path.exists() and path.stat().st_size == size:
-            self._stats = Stats(path)
-        return self._stats.as_dict() if self._stats else {}
+        return read_stats(self._stats_path)
 
     def ask_to_stop(self) -> None:
         """Let the worker finish what it is doing."""

@@ -24,6 +24,7 @@ class Stats:
         "tolerated",
         "settled",  # new findings that were replayed, minimised and saved
         "microseconds",  # from the first program on
+        "beats",  # programs of any kind, those of triage too: it stands still if the worker does
         "no swap path",  # 1: the kernel refuses the operations on pages of processes
         *(f"outcome {outcome.value}" for outcome in Outcome),
         *(f"op {opcode.name.lower()}" for opcode in Opcode),
@@ -49,6 +50,10 @@ class Stats:
         """Overwrite a counter."""
         self.values[self.index[name]] = value
 
+    def beat(self) -> None:
+        """Show that the worker goes on."""
+        self.values[_BEATS] += 1
+
     def program(self, wire: bytes) -> None:
         """Count a program and its operations; kinds of operations appear with a delay."""
         values, opcodes = self.values, wire[::8]
@@ -67,3 +72,17 @@ class Stats:
     def as_dict(self) -> dict[str, int]:
         """Copy all counters."""
         return dict(zip(self.NAMES, self.values.tolist(), strict=True))
+
+
+_BEATS = Stats.NAMES.index("beats")
+
+
+def read_stats(path: Path) -> dict[str, int]:
+    """Read the counters of a worker that may have ended; empty if the file is not whole."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return {}
+    if len(data) != 8 * len(Stats.NAMES):
+        return {}
+    return dict(zip(Stats.NAMES, memoryview(data).cast("Q").tolist(), strict=True))

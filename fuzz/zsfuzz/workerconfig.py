@@ -45,6 +45,9 @@ class WorkerConfig:
     times: int = 1  # that a replay runs each program
     guest_nice: int = 0
     profile: str = ""
+    findings: str = "findings"  # folder of findings in `output`
+    pool: str = ""  # file of programs that others found, see pool.py; empty: there is none
+    faults: str = "usual"  # "many": more allocations fail
 
     def save(self, path: Path) -> None:
         """Write the configuration for a worker to come."""

@@ -30,7 +30,6 @@ PROGRAMS = 2000
 KERNELS = [
     ("zspage", "charge-unit=payload"),
     ("zspage", "rewrite=keep,incompressible=charge,pools=all"),
-    ("zpdesc", "span-entries=first"),
 ]
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The option that accepts changed snapshots."""
+"""The option that accepts changed snapshots, and a browser."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,3 +26,18 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text()
 
     return check
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture
+def browser() -> str:
+    """A browser that runs without a screen."""
+    named = os.environ.get("ZSFUZZ_BROWSER")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(
+            "no browser: apt-get install chromium, or set ZSFUZZ_BROWSER=/usr/bin/google-chrome"
+        )
+    return found

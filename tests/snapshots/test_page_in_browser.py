@@ -1,26 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A browser shows the page of a report, with its drawing, and without a network."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 PAGE = Path(__file__).parent / "reports" / "full.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture
-def browser():
-    named = os.environ.get("ZSFUZZ_BROWSER")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(
-            "no browser: apt-get install chromium, or set ZSFUZZ_BROWSER=/usr/bin/google-chrome"
-        )
-    return found
 
 
 def test_a_browser_draws_the_page(browser, tmp_path):

@@ -20,7 +20,8 @@ from fake_target import (
 from zsfuzz.errors import HarnessError
 from zsfuzz.findings import followup
 from zsfuzz.findings.store import list_findings
-from zsfuzz.findings.triage import Triage
+from zsfuzz.findings.triage import TROUBLES, Triage
+from zsfuzz.mutation.rawbytes import decode
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import ORPHAN_TITLE, Trouble
@@ -66,7 +67,7 @@ class Desk:
         """Handle trouble, and give the one finding that is saved then."""
         assert trouble is not None
         self.triage.handle(trouble)
-        self.triage.close()
+        self.triage.write_counts()
         (finding,) = list_findings(self.folder)
         return finding
 
@@ -209,3 +210,19 @@ def test_other_flavours_are_told(tmp_path: Path) -> None:
     assert finding["flavours"] == ["plain", "kasan"]
     assert finding["silent_on"] == ["lockdep"]
     assert "shows on plain and kasan, not on lockdep" in desk.report()
+
+
+def test_a_program_is_in_a_file_while_it_is_looked_into(tmp_path):
+    target = FakeTarget(warns=compacts)
+    desk, seen = Desk(tmp_path, target), []
+    restart = target.restart
+
+    def look() -> None:
+        seen.extend(path.read_bytes() for path in (tmp_path / TROUBLES).glob("*"))
+        restart()
+
+    trouble = desk.runner.run(parse_program("compact(p0)").wire)
+    target.restart = look
+    desk.handle(trouble)
+    assert trouble.wire == decode(seen[0])
+    assert not list((tmp_path / TROUBLES).iterdir())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from zsfuzz.console.stackframes import telling_function
+from zsfuzz.terminal import one_line
 
 MAX_LINES = 120  # of one report
 HOST = "host"  # the kind of complaints whose cause is the machine that the guest runs on
@@ -201,11 +202,13 @@ def _splat(rule: Rule, match: re.Match[str], lines: list[str], complete: bool) -
     what = _NUMBERS.sub("", what).strip(" -!:;,.")
     if rule.kind == "bad page":
         what = next((line.partition("because: ")[2] for line in lines if "because: " in line), "")
-        return Splat(rule.kind, f"bad page: {what or 'state unknown'}", tuple(lines), "", function)
+        title = one_line(f"bad page: {what or 'state unknown'}")
+        return Splat(rule.kind, title, tuple(lines), "", function)
     if rule.kind == "kmemleak" and not function:
         # User Mode Linux has no stack to tell of what is not running.
         return Splat(rule.kind, "memory leak", tuple(lines))
-    title = rule.title.format(what=what, func=function or "an unknown function")
+    # What the kernel quotes may be of anybody: a title goes to terminals and lists.
+    title = one_line(rule.title.format(what=what, func=function or "an unknown function"))
     truncated = ""
     if "{func}" in rule.title and not function:
         truncated = "no stack frame names a function"
@@ -229,5 +232,5 @@ def last_words(console: str) -> str:
     for line, after in pairwise(lines):
         match = _LAST_WORDS.match(line)
         if match and _POWER_DOWN.match(after):
-            return match["what"]
+            return one_line(match["what"])
     return ""

@@ -20,6 +20,7 @@ from zsfuzz.kerneloptions import kernel_options, take_kernel
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.replay.run import find_files
 from zsfuzz.replay.verdict import BadFile
+from zsfuzz.terminal import say
 from zstools.kernel import KernelSpec
 
 _PATH = click.Path(path_type=Path)
@@ -47,7 +48,7 @@ def merge_command(
     """Add to TARGET the programs of SOURCES that reach something new."""
     make_directory(target)
     edited = merge(take_kernel(spec), target, sources, By(by))
-    click.echo(f"{len(edited.kept)} programs added to {target}")
+    say(f"{len(edited.kept)} programs added to {target}")
     _tell(ctx, edited)
 
 
@@ -68,7 +69,7 @@ def minimize_command(
 ) -> None:
     """Find the fewest programs that reach all that those of SOURCES do."""
     edited = minimize(take_kernel(spec), sources, output, By(by))
-    click.echo(f"{len(edited.kept)} of {edited.programs} programs are enough")
+    say(f"{len(edited.kept)} of {edited.programs} programs are enough")
     if delete and not edited.troubled:
         kept = {path.resolve() for path in edited.kept}
         bad = {error.path for error in edited.errors}
@@ -80,19 +81,19 @@ def minimize_command(
 
 def _tell(ctx: click.Context, edited: Edited) -> None:
     found = edited.coverage
-    click.echo(
+    say(
         f"reached: lines {found.lines} of {found.lines_total}, sites {found.sites} of "
         f"{found.sites_total}, situations of the model {edited.situations}"
     )
     for path in edited.troubled:
-        click.echo(f"{path}: in trouble, not counted: see `zsfuzz replay`", err=True)
+        say(f"{path}: in trouble, not counted: see `zsfuzz replay`", err=True)
     _end(ctx, edited.errors, troubled=bool(edited.troubled))
 
 
 def _end(ctx: click.Context, errors: Iterable[object], troubled: bool = False) -> None:
     code = EXIT_FINDINGS if troubled else EXIT_CLEAN
     for error in errors:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         code = EXIT_HARNESS_ERROR
     ctx.exit(code)
 
@@ -110,13 +111,13 @@ def stats(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     entries = list(_load_all(paths, errors))
     facts = facts_of(entries, len(errors))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        say(json.dumps(facts, indent=1))
     else:
         for name, value in facts.items():
             if name != "operations_by_kind":
-                click.echo(f"{name.replace('_', ' '):<24} {value:>10,}")
+                say(f"{name.replace('_', ' '):<24} {value:>10,}")
         for name, value in facts["operations_by_kind"].items():
-            click.echo(f"  {name:<22} {value:>10,}")
+            say(f"  {name:<22} {value:>10,}")
     _end(ctx, errors)
 
 
@@ -161,7 +162,7 @@ def convert(
     errors: list[BadFile] = []
     for path in find_files(paths, errors):
         try:
-            click.echo(str(_convert(path, output or path.parent, note)))
+            say(str(_convert(path, output or path.parent, note)))
         except BadCorpusFile as error:
             errors.append(BadFile(path, str(error)))
     _end(ctx, errors)

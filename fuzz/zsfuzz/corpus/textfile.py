@@ -15,7 +15,8 @@ from typing import Any
 
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import BadCorpusFile, BadProgram
-from zsfuzz.text import format_program, parse_program, printable
+from zsfuzz.terminal import one_line
+from zsfuzz.text import format_program, parse_program
 
 SUFFIX = ".txt"
 _DESIGN = re.compile(r"design: (\w+)")
@@ -25,14 +26,26 @@ _SHOWS = re.compile(r"shows ([\w-]+): (.+)")
 
 def to_text(entry: Entry) -> str:
     """Write an entry; what else `extra` holds is left out."""
-    lines = [f"# {line}" for line in entry.note.splitlines()]
+    lines = entry.note.splitlines()
     if entry.design:
-        lines.append(f"# design: {entry.design}")
+        lines.append(f"design: {entry.design}")
     if flavour := entry.extra.get("flavour"):
-        lines.append(f"# flavour: {flavour}")
-    for bug, titles in entry.extra.get("bugs", {}).items():
-        lines += [f"# shows {bug}: {title}" for title in titles]
-    return "".join(f"{printable(line)}\n" for line in lines) + format_program(entry.program)
+        lines.append(f"flavour: {flavour}")
+    for bug, titles in bugs_of(entry).items():
+        lines += [f"shows {bug}: {title}" for title in titles]
+    # Each in a line of its own: what follows a newline would be an operation.
+    head = "".join(f"# {one_line(line)}\n" for line in lines)
+    return head + format_program(entry.program)
+
+
+def bugs_of(entry: Entry) -> dict[str, list[str]]:
+    """Give the titles under which planted bugs show, by bug; empty if that makes no sense."""
+    bugs = entry.extra.get("bugs")
+    if not isinstance(bugs, dict):
+        return {}
+    return {
+        str(bug): list(map(str, titles)) for bug, titles in bugs.items() if isinstance(titles, list)
+    }
 
 
 def from_text(text: str, path: Path) -> Entry:

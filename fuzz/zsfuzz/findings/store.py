@@ -71,21 +71,22 @@ def _take_lock(descriptor: int, output: Path) -> None:
 
 def _remove_leftovers(root: Path) -> None:
     # What a killed run had not finished; only the holder of the lock may do this.
-    for path in root.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in root.glob(f"*/{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    for path in sorted(root.rglob(f"{TEMPORARY}*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 class FindingStore:
-    """Keep findings below `output`/findings; several processes may use the same directory.
+    """Keep findings in a folder of `output`; several processes may use the same directory.
 
     A finding's directory is named after its outcome and title, and comes to be by one rename: that
     is what keeps one of each, whoever is first.
     """
 
-    def __init__(self, output: Path) -> None:
-        self.root = output / "findings"
+    def __init__(self, output: Path, folder: str = "findings") -> None:
+        self.root = output / folder
         self._token = f"{os.getpid()}-{token_hex(4)}"
         self._counts: dict[str, int] = {}
         self._written: dict[str, int] = {}
@@ -207,13 +208,13 @@ def summary(finding: Finding) -> dict[str, Any]:
 # ---- reading -------------------------------------------------------------------------------
 
 
-def list_findings(output: Path) -> list[dict[str, Any]]:
+def list_findings(output: Path, folder: str = "findings") -> list[dict[str, Any]]:
     """Read the saved findings from their finding.json, with "seen": how often each was met.
 
     A directory without a readable finding.json is left out.
     """
     found = []
-    for path in sorted((output / "findings").glob(f"[!.]*/{SUMMARY}")):
+    for path in sorted((output / folder).glob(f"[!.]*/{SUMMARY}")):
         try:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError):

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from zsfuzz.atomic import make_directory, replace_file
+from zsfuzz.errors import OutputLost
 from zsfuzz.findings.followup import first_account, full_account
 from zsfuzz.findings.store import FindingStore
 from zsfuzz.minimise.limit import Limit
+from zsfuzz.mutation.rawbytes import encode
 from zsfuzz.outcome import Outcome
+from zsfuzz.program import OP_SIZE
 from zsfuzz.report.reach import with_reach
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.stats import Stats
 from zsfuzz.workerconfig import WorkerConfig, start_machine
+
+TROUBLES = "troubles"  # folder of programs that are being looked into, in the worker's
 
 
 class Triage:
@@ -28,7 +36,7 @@ class Triage:
         self._stats = stats
         self._config = config
         self._stopping = stopping
-        self._store = FindingStore(Path(config.output))
+        self._store = FindingStore(Path(config.output), config.findings)
         self._manifest = json.loads(Path(config.manifest).read_text())
         self._others = {
             other.flavour: partial(start_machine, other, console=f"{config.name}-{other.name}")
@@ -45,7 +53,24 @@ class Triage:
         elif self._store.count(Outcome.FLAKY, trouble.title):
             self._look_into(trouble, flaky=True)
 
+    @contextmanager
+    def _noted(self, wire: bytes) -> Iterator[None]:
+        """Leave the program in a file meanwhile: who kills this worker must not cost us it."""
+        data = encode(wire, len(wire) // OP_SIZE)
+        name = hashlib.sha1(data, usedforsecurity=False).hexdigest()  # as libFuzzer names inputs
+        path = Path(self._config.work) / TROUBLES / name
+        if wire:
+            with suppress(OutputLost):
+                make_directory(path.parent)
+                replace_file(path, data, durable=False)
+        yield
+        path.unlink(missing_ok=True)
+
     def _look_into(self, trouble: Trouble, flaky: bool = False) -> None:
+        with self._noted(trouble.wire):
+            self._account(trouble, flaky)
+
+    def _account(self, trouble: Trouble, flaky: bool) -> None:
         """Save what is known first: whatever happens while more is found out, it is there.
 
         If the title is that of a flaky finding, this one replaces it, or is forgotten.
@@ -67,6 +92,6 @@ class Triage:
             self._store.rewrite(with_reach(finding, self._runner.target, layout))
         self._stats.add("settled")
 
-    def close(self) -> None:
-        """Write the counts of findings that were seen again."""
+    def write_counts(self) -> None:
+        """Write how often findings were seen, where that has changed."""
         self._store.close()

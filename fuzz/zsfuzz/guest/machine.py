@@ -44,7 +44,8 @@ class Machine:
         self._deadline = deadline
         self._profile = parse_profile(profile)
         self._counters: int | None = None
-        self._dead_hits: list[int] = []
+        self._hits: list[int] = []  # in all
+        self._last_hits: list[int] = []  # what the present guest had counted when it was asked last
         self.flags = abi.constant("RUN_COVER")
         self._uml, self.ring = self._start()
         self.kernel = self._describe()
@@ -187,11 +188,15 @@ class Machine:
         self.ring.map_counters(address)
 
     def hits(self) -> list[int]:
-        """Count how often each coverage site was reached, over all restarts."""
+        """Count how often each coverage site was reached, over all restarts.
+
+        A guest's own counters have 32 bits and wrap, at the busiest site after about an hour: call
+        this more often than that.
+        """
         now = self.ring.hits()
-        return (
-            [a + b for a, b in zip(self._dead_hits, now, strict=True)] if self._dead_hits else now
-        )
+        self._hits = add_wrapped(self._hits or [0] * len(now), self._last_hits, now)
+        self._last_hits = now
+        return list(self._hits)
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -206,7 +211,8 @@ class Machine:
 
     def restart(self) -> None:
         """Throw the guest away and start a fresh one, in well under a second."""
-        self._dead_hits = self.hits()
+        self.hits()
+        self._last_hits = []
         self.close()
         self._uml, self.ring = self._start()
         self.starts += 1
@@ -221,3 +227,12 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def add_wrapped(totals: Sequence[int], before: Sequence[int], now: Sequence[int]) -> list[int]:
+    """Add to totals what 32-bit counters have grown by since `before`, which may be empty."""
+    before = before or [0] * len(now)
+    return [
+        total + (new - old & 0xFFFFFFFF)
+        for total, old, new in zip(totals, before, now, strict=True)
+    ]

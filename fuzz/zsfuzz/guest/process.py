@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsfuzz.errors import HarnessError
+from zsfuzz.guest.confine import Needs, confiner
 from zsfuzz.lifeline import die_with
 
 SHM = "/dev/shm"  # noqa: S108 - where UML keeps its memory
@@ -23,7 +24,7 @@ class UmlOptions:
     """What to start: the kernel, the folder that becomes its root, memory in MiB, a host CPU.
 
     `arguments` go to the end of the kernel's command line; what follows "--" is init's.
-    With `nice` it leaves the CPU to others.
+    With `nice` it leaves the CPU to others.  `disk` is a file that the guest may write.
     """
 
     kernel: Path
@@ -32,6 +33,7 @@ class UmlOptions:
     cpu: int | None = None
     arguments: tuple[str, ...] = ()
     nice: int = 0
+    disk: Path | None = None
 
 
 class UmlProcess:
@@ -57,7 +59,8 @@ class UmlProcess:
             str(options.kernel),
             f"mem={options.memory}M",
             "rootfstype=hostfs",
-            f"rootflags={options.root}",
+            f"hostfs={options.root}",  # all that hostfs shows, whoever mounts it
+            "rootflags=/",
             "ro",
             "init=/init",
             "seccomp=on",
@@ -69,18 +72,37 @@ class UmlProcess:
             *options.arguments,
         ]
         parent = os.getpid()
+        confine, close = confiner(self._needs(options))
+
+        def in_child() -> None:
+            _in_child(options)
+            confine()
+            die_with(parent)  # last: a change of rights would undo it
+
         with self.console.open("wb") as log:
             try:
                 return subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[control],
                     cwd="/", start_new_session=True, env=_environment(),
-                    preexec_fn=lambda: _in_child(parent, options),  # noqa: PLW1509 - one thread
+                    preexec_fn=in_child,  # noqa: PLW1509 - one thread
                 )  # fmt: skip
             except OSError as error:
                 reason = (error.strerror or type(error).__name__).lower()
                 raise HarnessError(
                     f"{options.kernel} cannot be started: {reason}: run `zsfuzz kernel build`"
                 ) from error
+            finally:
+                close()
+
+    def _needs(self, options: UmlOptions) -> Needs:
+        return Needs(
+            kernel=options.kernel,
+            root=options.root,
+            scratch=Path(self._scratch.name),
+            memory=Path(SHM),
+            memory_bytes=options.memory << 20,
+            disk=options.disk,
+        )
 
     # ---- watching and ending ----------------------------------------------------------------
 
@@ -139,8 +161,7 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in keep if name in os.environ}
 
 
-def _in_child(parent: int, options: UmlOptions) -> None:
-    die_with(parent)
+def _in_child(options: UmlOptions) -> None:
     os.nice(options.nice)
     if options.cpu is not None:
         with contextlib.suppress(OSError):

@@ -26,6 +26,7 @@ from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 from zsfuzz.report.plaintext import render
 from zsfuzz.runner import Runner
+from zsfuzz.terminal import say
 from zsmodel import Model
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, find_kernel
 
@@ -68,9 +69,9 @@ def minimise(
             with console.status("minimising; Ctrl-C: take the best so far"):
                 found = _find(runner, entry, kernel, Limit(seconds, asked), others)
     if found is None:
-        click.echo(f"{file}: kernel and model agree, there is nothing to minimise")
+        say(f"{file}: kernel and model agree, there is nothing to minimise")
         ctx.exit(EXIT_CLEAN)
-    click.echo(render(found, output if found.minimised else file))
+    say(render(found, output if found.minimised else file))
     if found.minimised:  # after the report: it has the program if the disk is full
         note = f"{found.outcome.value}: {found.title}"
         told = {"profile": kernel.spec.profile} if kernel.spec.profile else {}
@@ -97,7 +98,7 @@ def _find(
     finding = first_account(
         runner, trouble, limit.asked,
         kernel=finding_manifest(kernel),
-        seed=entry.extra.get("seed", 0),
+        seed=_seed_of(entry),
         flavours=(kernel.spec.flavour,),
     )  # fmt: skip
     if finding.outcome is Outcome.FLAKY:
@@ -124,3 +125,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         restore()
+
+
+def _seed_of(entry: Entry) -> int:
+    seed = entry.extra.get("seed")
+    return seed if type(seed) is int else 0

@@ -13,6 +13,7 @@ from zsfuzz.replay.formats import to_json, to_junit, to_ktap, to_text
 from zsfuzz.replay.run import Shard
 from zsfuzz.replay.run import replay as run_replay
 from zsfuzz.replay.verdict import FEW, ReplayReport
+from zsfuzz.terminal import say
 from zstools.kernel import KernelSpec
 
 _FILE = click.Path(path_type=Path)
@@ -68,12 +69,12 @@ def replay(
     report = run_replay(take_kernel(as_saved(spec, *paths)), paths, times, shard, jobs)
     text = _render(report, form)
     if output is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
     else:
         replace_file(output, text.encode(errors="replace"))
-        click.echo(report.last_line)
+        say(report.last_line)
     for bad in report.errors:
-        click.echo(f"error: {bad}", err=True)
+        say(f"error: {bad}", err=True)
     ctx.exit(report.exit_code)
 
 

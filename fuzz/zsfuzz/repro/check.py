@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from zsfuzz.bench.bugs.catalogue import catalogue
 from zsfuzz.corpusfile import Entry, load_dir
-from zsfuzz.planted import planted_dirs, planted_patch
+from zsfuzz.planted import planted_patch
 from zsfuzz.repro.attempt import Attempt, attempt
 from zsfuzz.text import parse_program
 from zstools.kernel import Kernel
@@ -59,14 +60,24 @@ def programs() -> dict[str, Entry]:
 
 
 def pairs() -> list[Pair]:
-    """List all planted bugs on all designs that they fit, by name."""
+    """List the planted bugs that have a program, on all designs that they fit, by name."""
     entries, found = programs(), []
     for design in DESIGNS:
-        for patch in (patch for folder in planted_dirs(design) for patch in folder.glob("*.patch")):
-            entry = entries[patch.stem]
+        for bug in _planted(design) & entries.keys():
+            entry = entries[bug]
             flavour = str(entry.extra.get("flavour", "plain"))
-            found.append(Pair(patch.stem, design, flavour, entry))
+            found.append(Pair(bug, design, flavour, entry))
     return sorted(found, key=lambda pair: (pair.flavour, pair.bug, pair.design))
+
+
+def without_program() -> list[str]:
+    """List the planted bugs that no program of corpus/regressions is for; controls need none."""
+    bugs = set.union(*map(_planted, DESIGNS))
+    return sorted(bugs - programs().keys())
+
+
+def _planted(design: str) -> set[str]:
+    return {bug.name for bug in catalogue((design,)) if not bug.control}
 
 
 def check(pair: Pair, build: Build, folder: Path) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
-from zsfuzz.repro.check import DESIGNS, Pair, Row, check_all, pairs
+from zsfuzz.repro.check import DESIGNS, Pair, Row, check_all, pairs, without_program
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
 
 HEADER = "| bug | design | flavour | with the bug | clean |\n|---|---|---|---|---|"
@@ -41,6 +41,10 @@ def check_reproducers(bugs: tuple[str, ...], design: str | None, as_json: bool) 
     )
     if as_json:
         click.echo(json.dumps({"reproducers": list(map(_as_data, rows))}, indent=2))
+    elif not bugs and without_program():
+        click.echo(
+            f"\nNot tried, no program is in corpus/regressions: {', '.join(without_program())}."
+        )
     sys.exit(EXIT_CLEAN if all(row.good for row in rows) else EXIT_FINDINGS)
 
 

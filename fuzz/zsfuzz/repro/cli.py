@@ -14,6 +14,7 @@ from zsfuzz.errors import HarnessError
 from zsfuzz.repro.ccode import to_c
 from zsfuzz.repro.pythoncode import to_python
 from zsfuzz.repro.tables import expected_of, refuse_swap
+from zsfuzz.terminal import say
 from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
@@ -41,7 +42,7 @@ def repro(file: Path, form: str, design: str | None, output: Path | None) -> Non
     """
     text = render(load(file), form, design)
     if output is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
     else:
         replace_file(output, text.encode())
 

@@ -15,6 +15,7 @@ from zsfuzz.selftests.compare import CONTROL
 from zsfuzz.selftests.programs import DEFAULT, program_of
 from zsfuzz.selftests.run import LIMIT, VARIANT, run_selftests
 from zsfuzz.selftests.table import as_dict, exit_code_of, render
+from zsfuzz.terminal import say
 from zsmodel.designs import DESIGNS
 from zstools.kernel import FLAVOURS, Kernel, KernelSpec, ensure_kernel
 from zstools.progress import BuildProgress, for_console
@@ -80,7 +81,7 @@ def selftests(
             lambda line: console.print(line, markup=False, highlight=False), limit,
         )  # fmt: skip
     version = f"Linux {kernels[CONTROL].version}, {kernels[CONTROL].spec.configuration}"
-    click.echo(f"{version}\n\n{render(results)}")
+    say(f"{version}\n\n{render(results)}")
     if json_file is not None:
         keys = {design: kernel.key for design, kernel in kernels.items()}
         json_file.write_text(json.dumps({"kernels": keys, **as_dict(results)}, indent=1) + "\n")

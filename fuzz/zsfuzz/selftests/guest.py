@@ -82,7 +82,8 @@ def _options(kernel: Kernel, root: Path, program: Program, swap: Path) -> UmlOpt
         program.folder,
         program.name,
     )
-    return UmlOptions(kernel.linux, root, MEMORY[kernel.spec.flavour], guest_cpu(), arguments)
+    memory = MEMORY[kernel.spec.flavour]
+    return UmlOptions(kernel.linux, root, memory, guest_cpu(), arguments, disk=swap)
 
 
 def _listen(uml: UmlProcess, limit: float) -> tuple[str, str]:

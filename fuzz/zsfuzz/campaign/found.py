@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Enter the findings that workers have saved as folders into the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from zsfuzz.campaign.state import Row, State
+from zsfuzz.findings.store import list_findings
+
+
+class Found:
+    """All findings of a campaign; a folder without a readable finding.json stays as it was."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        rows = state.rows("SELECT * FROM findings")
+        self.rows: dict[tuple[str, str], Row] = {(r["design"], r["id"]): r for r in rows}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def look(self, at: float) -> list[Row]:
+        """Enter what is new, or was seen again, in a transaction; gives what is new."""
+        layout, before = self._state.layout, dict(self.rows)
+        changed = [
+            self._row(folder.name, facts, at)
+            for folder in sorted(layout.findings.glob("[!.]*/"))
+            for facts in list_findings(layout.root, layout.findings_of(folder.name))
+        ]
+        changed = [row for row in changed if self.rows.get((row["design"], row["id"])) != row]
+        with self._state.transaction():
+            for row in changed:
+                self._state.insert("findings", **row)
+        self.rows |= {(row["design"], row["id"]): row for row in changed}
+        return [row for row in changed if (row["design"], row["id"]) not in before]
+
+    def _row(self, design: str, facts: Mapping[str, Any], at: float) -> Row:
+        number = str(facts["id"])
+        known = self.rows.get((design, number)) or {
+            "design": design,
+            "id": number,
+            "outcome": facts["outcome"],
+            "title": facts["title"],
+            "path": f"{self._state.layout.findings_of(design)}/{number}",
+            "at": at,
+            "wall": time.time(),
+            "seen": 0,
+        }
+        return {**known, "seen": max(facts["seen"], known["seen"])}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where things are in a campaign's directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Name the files and folders of a campaign; docs/CAMPAIGN.md says what is in them."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite, see schema.py."""
+        return self.root / "state.sqlite"
+
+    @property
+    def totals(self) -> Path:
+        """Totals as JSON, from which a damaged database is begun anew."""
+        return self.root / "totals.json"
+
+    @property
+    def supervisor(self) -> Path:
+        """Which process supervises; there only while it runs, or after it was killed."""
+        return self.root / "supervisor.json"
+
+    @property
+    def corpus(self) -> Path:
+        """All programs that brought new coverage: <digest>.msgpack."""
+        return self.root / "corpus"
+
+    @property
+    def findings(self) -> Path:
+        """One folder for each design, in which each finding has one of its own."""
+        return self.root / "findings"
+
+    @property
+    def kernels(self) -> Path:
+        """What reports need of each kernel: <key>/layout.json, zsmalloc.c, manifest.json."""
+        return self.root / "kernels"
+
+    @property
+    def work(self) -> Path:
+        """Scratch folders of workers: work/<number of the worker>; emptied by the next start."""
+        return self.root / "work"
+
+    def findings_of(self, design: str) -> str:
+        """Name the folder of a design's findings, relative to the root."""
+        return f"findings/{design}"
+
+    @property
+    def damaged(self) -> Path:
+        """Corpus files that a power cut has cut short."""
+        return self.root / "damaged"

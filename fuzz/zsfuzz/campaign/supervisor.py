@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The supervisor: keeps every slot busy, takes up what workers find, and survives what they do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from zsfuzz.atomic import make_directory, replace_file
+from zsfuzz.campaign.corpusstore import CorpusStore
+from zsfuzz.campaign.disk import DiskWatch
+from zsfuzz.campaign.identity import Identity
+from zsfuzz.campaign.layout import Layout
+from zsfuzz.campaign.leftovers import keep_all, take_up
+from zsfuzz.campaign.options import Options
+from zsfuzz.campaign.recorder import Clock, Recorder
+from zsfuzz.campaign.restoring import restore
+from zsfuzz.campaign.schedule import Assignment, Schedule
+from zsfuzz.campaign.slot import Backoff, Running, Slot
+from zsfuzz.campaign.state import State
+from zsfuzz.campaign.worker import Order, Spawn
+from zsfuzz.corpus.keeper import InputKeeper
+from zsfuzz.corpusfile import load_dir
+from zsfuzz.errors import HarnessError, OutputLost
+from zstools.kernel import Kernel
+
+TICK = 0.25  # seconds
+RECORD_EVERY = 1.0  # seconds, so that a kill of everything loses no more
+STOP_LIMIT = 90.0  # seconds that workers have to end in order
+DISK_ERRORS = (sqlite3.OperationalError, OutputLost, OSError)
+
+
+class Supervisor:
+    """Run a campaign until its time is over, or `stop` is called; holds its lock meanwhile.
+
+    `spawn` starts workers; `show` is called twice a second or so.
+    """
+
+    def __init__(
+        self, root: Path, options: Options, kernels: Sequence[Kernel],
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self.layout = Layout(root)
+        self.options = options
+        self.kernels = list(kernels)
+        self.trouble = ""  # why nothing can be saved now
+        self.ran = 0  # workers that ran a program, in this run
+        self.died = 0
+        self._wait = wait
+        self._stop_asked = False
+        self.slots = [Slot(number, Backoff()) for number in range(options.jobs)]
+
+    def stop(self) -> None:
+        """End soon, in order."""
+        self._stop_asked = True
+
+    # ---- from beginning to end --------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take up what the last run left, and enter this one; raises as DISK_ERRORS says."""
+        layout, options = self.layout, self.options
+        self.state = State.write(layout.root)
+        make_directory(layout.work)
+        self.store = CorpusStore(
+            layout.corpus, layout.root / "pool", options.max_operations, layout.damaged
+        )
+        left, saved = take_up(self.state, self.store.add)
+        self.restored = restore(self.state)
+        make_directory(layout.work)
+        self._name_supervisor()
+        clock = Clock(self.state.seconds())
+        with self.state.transaction():
+            run = self.state.insert(
+                "runs", wall=time.time(), at=clock.before, pid=os.getpid(),
+                host=socket.gethostname(), options=options.as_json(),
+            )  # fmt: skip
+        self.recorder = Recorder(self.state, run, clock)
+        for kernel in self.kernels:
+            self.recorder.know_kernel(kernel)
+        self._plan()
+        self._note_start(left, saved)
+        self.disk = DiskWatch(layout.root, options.reserve)
+
+    def _name_supervisor(self) -> None:
+        me = Identity.of(os.getpid())
+        facts = {"pid": os.getpid(), "birth": me.birth if me else "", "host": socket.gethostname()}
+        replace_file(self.layout.supervisor, json.dumps(facts).encode(), durable=False)
+
+    def _plan(self) -> None:
+        pairs = [Assignment(k, f) for f in self.options.faults for k in self.kernels]
+        self.schedule = Schedule(pairs, self.options.slice_seconds)
+        query = "SELECT kernel, faults, SUM(seconds) AS had FROM workers GROUP BY kernel, faults"
+        for row in self.state.rows(query):
+            self.schedule.had((row["kernel"], row["faults"]), row["had"])
+
+    def _note_start(self, left: int, saved: int) -> None:
+        event = self.recorder.event
+        event("start", f"{len(self.slots)} workers, {len(self.kernels)} kernels")
+        if self.state.repaired:
+            event("damage", self.state.repaired)
+        if self.restored:
+            event("damage", f"the database had forgotten {self.restored:,} programs")
+        if left:
+            event("recovery", f"{left} workers were killed with the campaign, {saved} inputs kept")
+        for bad in self.store.bad:
+            event("damage", bad)
+        for folder in self.options.corpus:
+            for entry in load_dir(Path(folder))[0]:
+                self.store.add(entry.program, entry.note)
+
+    def run(self, spawn: Spawn, seconds: float | None, show: Callable[[], None]) -> None:
+        """Supervise; HarnessError if no worker ever ran a program."""
+        recorded = looked = -RECORD_EVERY
+        clock = self.recorder.clock
+        why = "failed"
+        try:
+            while not self._over(seconds):
+                self._guarded(lambda: self._tick(spawn))
+                if clock.run_seconds - recorded >= RECORD_EVERY:
+                    recorded = clock.run_seconds
+                    self._guarded(self._record)
+                if clock.run_seconds - looked >= RECORD_EVERY:
+                    looked = clock.run_seconds
+                    show()
+                self._wait(TICK)
+            why = "stopped" if self._stop_asked else "time"
+        finally:
+            self._finish(why)
+        if not self.ran and self.died:
+            raise HarnessError(
+                f"no worker ran a program, and {self.died} ended: "
+                f"`zsfuzz campaign status {self.layout.root}` shows their last words"
+            )
+
+    def _over(self, seconds: float | None) -> bool:
+        late = seconds is not None and self.recorder.clock.run_seconds >= seconds
+        return self._stop_asked or late
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do what a full disk may prevent; it is done again at the next tick."""
+        try:
+            action()
+        except DISK_ERRORS as error:
+            if not self.trouble:
+                self.recorder.event("disk", f"cannot save: {error}")
+            self.trouble = str(error)
+        else:
+            self.trouble = ""
+
+    def _finish(self, why: str) -> None:
+        """End all workers, in order if they can, and write all that is known."""
+        running = [slot.running for slot in self.slots if slot.running]
+        for one in running:
+            one.worker.ask_to_stop()
+        until = time.monotonic() + STOP_LIMIT
+        while any(one.worker.ended() is None for one in running) and time.monotonic() < until:
+            self._wait(TICK / 4)
+        for one in running:
+            if one.worker.ended() is None:
+                one.worker.kill()
+                one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
+        with suppress(*DISK_ERRORS):
+            for slot in self.slots:
+                if slot.running:
+                    self._look_at(slot, slot.running, time.monotonic())
+            self._record()
+            self.recorder.event("end", why)
+            with self.state.transaction():
+                self.state.update("runs", self.recorder.run, ended=why)
+            self.recorder.write(len(self.store), 0)
+            shutil.rmtree(self.layout.work, ignore_errors=True)
+            self.layout.supervisor.unlink(missing_ok=True)
+        self.store.close()
+        self.state.close()
+
+    # ---- every tick -------------------------------------------------------------------------
+
+    def _tick(self, spawn: Spawn) -> None:
+        full = self.disk.look()
+        now = time.monotonic()
+        for slot in self.slots:
+            if slot.running:
+                self._look_at(slot, slot.running, now)
+            elif not full and slot.backoff.over(now):
+                self._start(slot, spawn, now)
+        if full:
+            for slot in self.slots:  # they save what they have while there is space
+                if slot.running:
+                    slot.running.worker.ask_to_stop()
+            raise OSError(f"less than {self.options.reserve} MiB free: workers wait for more")
+
+    def _record(self) -> None:
+        for slot in self.slots:
+            if slot.running and slot.running.keeper:
+                slot.running.keeper.keep()
+        if self.store.look_now():
+            self.recorder.event("corpus", "programs were put into the corpus from outside")
+        self.store.sync()
+        self.recorder.look_for_findings()
+        self.recorder.write(len(self.store), sum(1 for slot in self.slots if slot.running))
+
+    # ---- one slot ---------------------------------------------------------------------------
+
+    def _start(self, slot: Slot, spawn: Spawn, now: float) -> None:
+        assignment = self.schedule.take()
+        try:
+            slot.running = self._spawn(slot, assignment, spawn, now)
+        except BaseException:
+            self.schedule.give_back(assignment, 0)
+            slot.backoff.died(now, 0)
+            raise
+
+    def _spawn(self, slot: Slot, assignment: Assignment, spawn: Spawn, now: float) -> Running:
+        with self.state.transaction():
+            number = self.state.insert(
+                "workers", run=self.recorder.run, slot=slot.number, kernel=assignment.kernel.key,
+                faults=assignment.faults, place="", at=self.recorder.clock.at,
+            )  # fmt: skip
+        order = Order(
+            worker=number, slot=slot.number, assignment=assignment,
+            work=self.layout.work / str(number), seed=(self.options.seed + number) % 2**32,
+            seconds=self.options.slice_seconds, max_operations=self.options.max_operations,
+        )  # fmt: skip
+        try:
+            worker = spawn(order)
+        except BaseException as error:
+            with suppress(sqlite3.OperationalError):
+                self.state.update("workers", number, ended=f"not started: {error}")
+            raise
+        keeper = InputKeeper(order.work / "inputs", order.max_operations, self.store.add)
+        with self.state.transaction():
+            self.state.update(
+                "workers", number, place=worker.place,
+                pid=worker.identity.pid if worker.identity else None,
+                birth=worker.identity.birth if worker.identity else None,
+            )  # fmt: skip
+        return Running(order, worker, keeper, now, last_beat=now)
+
+    def _look_at(self, slot: Slot, one: Running, now: float) -> None:
+        one.why = one.worker.ended() if one.why is None else one.why
+        counters = one.worker.counters()
+        kernel = one.order.assignment.kernel.key
+        self.recorder.saw(one.order.worker, kernel, counters, one.worker.hits())
+        if one.why is not None:
+            self._close(slot, one, now)
+        elif one.stalled(now, counters.get("beats", 0), self.options.stall_seconds):
+            one.killed = f"stalled: no program for {self.options.stall_seconds:g} s"
+            one.worker.kill()
+
+    def _close(self, slot: Slot, one: Running, now: float) -> None:
+        """Take up all that a worker left; what raises here is done again at the next tick."""
+        keep_all(one.order.work, one.order.max_operations, self.store.add, one.keeper)
+        ran = one.worker.counters().get("programs", 0) > 0
+        why = one.killed or one.why or ""
+        number = one.order.worker
+        self.recorder.worker_ended(number, why.splitlines()[0] if why else "in order")
+        shutil.rmtree(one.order.work, ignore_errors=True)
+        slot.running = None
+        self.schedule.give_back(one.order.assignment, now - one.started)
+        self.ran += ran
+        if why:
+            self.died += 1
+            pause = slot.backoff.died(now, now - one.started)
+            kind = "stalled" if one.killed else "died"
+            first, _, words = why.partition("\n")
+            text = f"{first} (next one in {pause:g} s)\n{words}".strip()
+            self.recorder.event(kind, text, number)
+
+
+def ask_to_stop_on_signals(supervisor: Supervisor) -> None:
+    """Let SIGINT and SIGTERM end the campaign in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.stop())

@@ -55,7 +55,7 @@ def discover(
         _aware_at(calls, functions),
         functions,
         place if design != "stock" else None,
-        _counters(elf, given),
+        _counters(elf, unit, given),
         given.path,
     )
     return found, calls
@@ -95,11 +95,13 @@ def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Pro
         )
 
 
-def _counters(elf: ELFFile, given: AdapterFile) -> dict[str, Counter]:
-    try:
-        known = find_unit(elf, _STATISTICS).enumerators()
-    except LayoutError:
-        return {}  # CONFIG_MEMCG=n
+def _counters(elf: ELFFile, unit: Unit, given: AdapterFile) -> dict[str, Counter]:
+    known = unit.enumerators()  # another unit takes seconds to read
+    if not any(name in known for name in _COUNTERS["zswap"]):
+        try:
+            known = find_unit(elf, _STATISTICS).enumerators()
+        except LayoutError:
+            return {}  # CONFIG_MEMCG=n
     found = {}
     for counter, names in _COUNTERS.items():
         wanted = (given.counters[counter],) if counter in given.counters else names

@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from zstools.command import run
 from zstools.errors import ZsToolsError
 from zstools.facts import HEADER
-from zstools.paths import kmod_dir
+from zstools.paths import cache_dir, kmod_dir
 from zstools.progress import BuildProgress
 from zstools.wire import read_module_structs, save_wire
 
@@ -55,8 +56,12 @@ def _agent() -> list[Path]:
 
 
 def _key(entry: Path) -> str:
+    return _hash((*_sources(), *_agent(), entry / HEADER))
+
+
+def _hash(paths: Iterable[Path]) -> str:
     total = hashlib.sha256()
-    for path in (*_sources(), *_agent(), entry / HEADER):
+    for path in paths:
         total.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:12]
 
@@ -75,8 +80,19 @@ def _build(entry: Path, build: Path, target: Path, progress: BuildProgress, lock
     )
     shutil.move(scratch / _MODULE, target / _MODULE)
     _build_root(target, progress, lock)
-    save_wire(read_module_structs(target / _MODULE), target / "wire.json")
+    _save_wire(target)
     shutil.rmtree(scratch)
+
+
+def _save_wire(target: Path) -> None:
+    """Write wire.json; the same sources have the same wire format, and reading it takes seconds."""
+    known = cache_dir() / "wire" / f"{_hash(_sources())}.json"
+    if not known.is_file():
+        known.parent.mkdir(exist_ok=True)
+        partial = known.with_suffix(f".{os.getpid()}")
+        save_wire(read_module_structs(target / _MODULE), partial)
+        partial.replace(known)
+    shutil.copy(known, target / "wire.json")
 
 
 def _build_root(target: Path, progress: BuildProgress, lock: int) -> None:

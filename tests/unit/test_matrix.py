@@ -74,7 +74,8 @@ def test_all_designs_in_all_variants_of_zsmalloc_are_the_default(
 
 
 def test_the_table_of_variants_has_those_of_the_matrix() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs" / "CONFIGS.md").read_text(), re.M)
+    section = (ROOT / "docs" / "CONFIGS.md").read_text().split("\n## ")[1]
+    rows = re.findall(r"^\| `([\w-]+)` \|", section, re.M)
     assert sorted(rows) == sorted(matrix.usual_variants())
     assert {*rows, *matrix.MEANS} == {*matrix.all_variants()}
 

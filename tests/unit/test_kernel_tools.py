@@ -57,7 +57,8 @@ def test_a_failed_command_can_be_pasted_and_shows_its_errors() -> None:
 
 def test_an_interrupt_stops_the_whole_group_and_waits_for_it(tmp_path: Path) -> None:
     script = (
-        f"trap 'echo stopped > {tmp_path}/log; exit 1' TERM; echo ready; read -r _ < {tmp_path}/fifo"
+        f"trap 'echo stopped > {tmp_path}/log; exit 1' TERM; "
+        f"echo ready; read -r _ < {tmp_path}/fifo"
     )
     subprocess.run(["mkfifo", tmp_path / "fifo"], check=True)
 

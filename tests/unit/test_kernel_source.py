@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from toykernel import PATCH, write_tree
@@ -100,11 +101,27 @@ def test_what_no_guest_compiles_is_left_out_of_linked_trees(tmp_path: Path) -> N
     assert [name for name in left_out if (tmp_path / "b" / name).exists()] == []
 
 
-def test_a_patch_with_other_context_is_not_forced(tmp_path: Path) -> None:
+def test_a_patch_of_ours_with_other_context_is_not_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zstools.series.project_root", lambda: tmp_path)
     tree = write_tree(tmp_path / "a")
     (tmp_path / "fuzzy.patch").write_text(PATCH.replace(" struct obj_cgroup;", " struct other;"))
     with pytest.raises(PatchError, match=r"fuzzy\.patch does not apply to mm/zsmalloc\.c"):
         apply_patches(tree, [tmp_path / "fuzzy.patch"])
+
+
+def test_a_patch_from_elsewhere_may_need_fuzz_and_that_is_told(tmp_path: Path) -> None:
+    class Titles(Silent):
+        seen: ClassVar[list[str]] = []
+
+        def begin(self, title: str, total: int | None = None) -> None:
+            self.seen.append(title)
+
+    tree = write_tree(tmp_path / "a")
+    (tmp_path / "fuzzy.patch").write_text(PATCH.replace(" struct obj_cgroup;", " struct other;"))
+    apply_patches(tree, [tmp_path / "fuzzy.patch"], Titles())
+    assert Titles.seen == ["fuzzy.patch applies with fuzz: see that it is where it belongs"]
 
 
 def test_a_file_that_is_no_patch_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from zstools.command import run
 from zstools.errors import CommandError, PatchError
-from zstools.progress import BuildProgress
+from zstools.paths import project_root
+from zstools.progress import BuildProgress, Silent
 
 STOCK = "stock"
 USUAL_VERSION = "7.2"  # planted bugs are for this one
@@ -70,14 +71,23 @@ def touched_files(patch: Path) -> tuple[str, ...]:
 def apply_patches(
     tree: Path, patches: Sequence[Path], progress: BuildProgress | None = None
 ) -> None:
-    """Apply patches exactly, without fuzz; patch(1) replaces files, so hard links stay whole."""
+    """Apply patches: our own exactly, those from elsewhere with patch(1)'s usual fuzz.
+
+    Whoever has a patch against the kernel cannot know the lines around it that a series changes;
+    what needed fuzz is told through @progress.  patch(1) replaces files, so hard links stay whole.
+    """
+    progress = progress or Silent()
     for path in patches:
-        command = ["patch", "-p1", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
+        fuzz = 0 if path.resolve().is_relative_to(project_root()) else 2
+        command = ["patch", "-p1", "--forward", f"--fuzz={fuzz}", "--no-backup-if-mismatch"]
         command += ["--reject-file=-", "--directory", str(tree), "--input", str(path.resolve())]
         try:
-            run(command, progress=progress)
+            told = run(command, progress=progress)
         except CommandError as error:
             raise PatchError(_explain(path, str(error), tree)) from error
+        if " with fuzz " in told:
+            progress.begin(f"{path.name} applies with fuzz: see that it is where it belongs")
+            progress.end()
 
 
 def _explain(path: Path, output: str, tree: Path) -> str:

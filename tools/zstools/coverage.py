@@ -22,6 +22,7 @@ from zstools.disassembly import Instruction, Listing, disassemble
 from zstools.dwarf import Die, Unit, name_of, number, text
 from zstools.errors import LayoutError
 from zstools.lines import LineTable
+from zstools.unitnames import dwarf_of
 
 _SOURCE = "mm/zsmalloc.c"
 _CALLBACK = "__sanitizer_cov_trace_pc"
@@ -109,7 +110,7 @@ def _unit_ranges(elf: ELFFile, unit: Unit) -> list[tuple[int, int]]:
     if "DW_AT_ranges" not in attributes:
         low = number(unit.top, "DW_AT_low_pc")
         return [(low, low + number(unit.top, "DW_AT_high_pc"))]
-    lists: Any = elf.get_dwarf_info().range_lists()
+    lists: Any = dwarf_of(elf).range_lists()
     entries = lists.get_range_list_at_offset(attributes["DW_AT_ranges"].value, unit.cu)
     return [(e.begin_offset, e.end_offset) for e in entries]
 

@@ -13,6 +13,7 @@ from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
 from elftools.elf.elffile import ELFFile
 
 from zstools.errors import LayoutError
+from zstools.unitnames import units_of
 
 # pyelftools has no type information; a DIE is theirs.
 Die = Any
@@ -258,7 +259,6 @@ class Unit:
 
 def find_unit(elf: ELFFile, source: str) -> Unit:
     """Return the unit compiled from a file whose path ends with @source."""
-    for cu in elf.get_dwarf_info().iter_CUs():
-        if name_of(cu.get_top_DIE()).endswith(source):
-            return Unit(cu)
+    for cu in units_of(elf, source):
+        return Unit(cu)
     raise LayoutError(f"no debug information for {source}: is its option enabled and built in?")

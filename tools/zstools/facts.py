@@ -17,7 +17,7 @@ _KEY = "layout.key"
 # What decides how the files look, besides the kernel.
 _READERS = (
     "adapter", "adapterfile", "branches", "coverage", "disassembly", "discover", "discovery",
-    "dwarf", "header", "layout", "lines", "owners", "prototypes",
+    "dwarf", "header", "layout", "lines", "owners", "prototypes", "unitnames",
 )  # fmt: skip
 
 

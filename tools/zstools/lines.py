@@ -11,13 +11,14 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from zstools.dwarf import Unit
+from zstools.unitnames import dwarf_of
 
 
 class LineTable:
     """Source positions of one unit; file names are relative to the kernel tree."""
 
     def __init__(self, elf: ELFFile, unit: Unit, source: str) -> None:
-        dwarf: Any = elf.get_dwarf_info()
+        dwarf: Any = dwarf_of(elf)
         self._program = dwarf.line_program_for_CU(unit.cu)
         self._root = unit.name.removesuffix(source)
         self._names = [self._file_name(entry) for entry in self._program["file_entry"]]

@@ -95,7 +95,7 @@ int zsl_calibrate(void)
 
 struct zsl_entries zsl_entries = { .tail = true };
 
-#if ZSL_DESIGN == 2 && ZSL_HAS_OWNERS
+#if ZSL_DESIGN == 2 && ZSL_HAS_OWNERS && ZSL_IS_FOREIGN
 /* Class 480: 17 objects on two pages; object 8 lies on both, object 9 begins the second. */
 #define PROBE_SIZE	472
 #define PROBE_OBJECTS	17
@@ -136,7 +136,10 @@ static int probe_one(struct zs_pool *pool, unsigned int index, unsigned int k,
 	return entry;
 }
 
-/* Trees differ in this.  @objcg has to be one that is charged: roots may be left out. */
+/*
+ * Trees differ in this; of our own series it is known, and must not be asked: a bug in it would be
+ * taken for a custom.  @objcg has to be one that is charged: roots may be left out.
+ */
 void zsl_find_entries(struct obj_cgroup *objcg)
 {
 	int first, later, tail;

@@ -87,7 +87,8 @@ def test_what_does_not_build_is_skipped(tmp_path: Path) -> None:
     history = History(tmp_path, *states)
     culprit = history.bisect()
     assert history.number_of(culprit) == [6]
-    assert len(culprit.skipped) == 1
+    # Which of them git wants to try depends on the commits' names.
+    assert set() < set(culprit.skipped) <= {history.ids[2], history.ids[4]}
     assert any("skipped: exit status 2 from make" in line for line in history.said)
 
 

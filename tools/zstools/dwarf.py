@@ -13,7 +13,7 @@ from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
 from elftools.elf.elffile import ELFFile
 
 from zstools.errors import LayoutError
-from zstools.unitnames import units_of
+from zstools.unitnames import dwarf_of, quick_name
 
 # pyelftools has no type information; a DIE is theirs.
 Die = Any
@@ -259,6 +259,9 @@ class Unit:
 
 def find_unit(elf: ELFFile, source: str) -> Unit:
     """Return the unit compiled from a file whose path ends with @source."""
-    for cu in units_of(elf, source):
-        return Unit(cu)
+    dwarf = dwarf_of(elf)
+    for cu in dwarf.iter_CUs():
+        name = quick_name(dwarf, cu)
+        if (name_of(cu.get_top_DIE()) if name is None else name).endswith(source):
+            return Unit(cu)
     raise LayoutError(f"no debug information for {source}: is its option enabled and built in?")

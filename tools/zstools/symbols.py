@@ -15,6 +15,7 @@ from elftools.elf.sections import SymbolTableSection
 from zstools.dwarf import Die, Unit, name_of, number, open_elf
 from zstools.errors import LayoutError
 from zstools.lines import LineTable
+from zstools.unitnames import dwarf_of
 
 # What lives in the file of one of these is found even if the compiler has inlined it everywhere:
 # mm/zsmalloc.c, mm/memcontrol.c, mm/zswap.c, mm/compaction.c, drivers/block/zram/zram_drv.c.
@@ -58,7 +59,7 @@ class _Kernel:
     def __init__(self, vmlinux: Path) -> None:
         self._files = ExitStack()  # closed with this object
         self._elf: ELFFile = self._files.enter_context(open_elf(vmlinux))
-        self._dwarf: Any = self._elf.get_dwarf_info()
+        self._dwarf: Any = dwarf_of(self._elf)
         self._aranges = self._dwarf.get_aranges()
         self._symbols = _functions(self._elf)
         self._units: dict[int, tuple[Unit, LineTable]] = {}

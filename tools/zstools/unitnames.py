@@ -7,7 +7,6 @@ its first DIE: ten seconds for what is asked of three units.  Forms: DWARF 5, se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,21 +37,7 @@ def dwarf_of(elf: ELFFile) -> Any:
     return _opened[elf]
 
 
-def units_of(elf: ELFFile, source: str) -> Iterator[Any]:
-    """Return the units compiled from a file whose path ends with @source."""
-    dwarf = dwarf_of(elf)
-    for cu in dwarf.iter_CUs():
-        name = _quick_name(dwarf, cu)
-        if (_name(cu) if name is None else name).endswith(source):
-            yield cu
-
-
-def _name(cu: Any) -> str:
-    found = cu.get_top_DIE().attributes.get("DW_AT_name")
-    return found.value.decode() if found else ""
-
-
-def _quick_name(dwarf: Any, cu: Any) -> str | None:
+def quick_name(dwarf: Any, cu: Any) -> str | None:
     """Return a unit's name by the abbreviation of its first DIE, or None if it has another form."""
     if cu.structs.dwarf_format != 32:
         return None
@@ -90,11 +75,10 @@ def _string(dwarf: Any, stream: Any, form: int) -> str | None:
     if form not in {_FORM_STRP, _FORM_LINE_STRP}:
         return None
     offset = int.from_bytes(stream.read(4), "little")
-    table = dwarf.debug_str_sec if form == _FORM_STRP else dwarf.debug_line_str_sec
-    table.stream.seek(offset)
-    found = bytearray()
-    while (byte := table.stream.read(1)) not in {b"", b"\0"}:
-        found += byte
+    if form == _FORM_STRP:
+        found: bytes = dwarf.get_string_from_table(offset)
+    else:
+        found = dwarf.get_string_from_linetable(offset)
     return found.decode()
 
 

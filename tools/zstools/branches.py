@@ -34,8 +34,8 @@ class Branch:
         known = (self.taken is not None) + (self.passed is not None)
         return known == 2 or (known == 1 and self.site is not None)
 
-    def ways_seen(self, hits: Mapping[int, int]) -> tuple[bool, bool]:
-        """Return (taken, passed) from the hits of one program, by pc.
+    def times(self, hits: Mapping[int, int]) -> tuple[int, int]:
+        """Count how often it was (taken, passed) from the hits of sites, by pc.
 
         Hits may saturate, but must not wrap, and must not be summed over programs once saturated.
         """
@@ -43,9 +43,14 @@ class Branch:
         passed = 0 if self.passed is None else hits.get(self.passed, 0)
         total = 0 if self.site is None else hits.get(self.site, 0)
         if self.taken is None:
-            return total > passed, passed > 0
-        if self.passed is None:
-            return taken > 0, total > taken
+            taken = max(0, total - passed)
+        elif self.passed is None:
+            passed = max(0, total - taken)
+        return taken, passed
+
+    def ways_seen(self, hits: Mapping[int, int]) -> tuple[bool, bool]:
+        """Tell whether it was (taken, passed) at all."""
+        taken, passed = self.times(hits)
         return taken > 0, passed > 0
 
 

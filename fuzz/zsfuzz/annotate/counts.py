@@ -77,22 +77,10 @@ def count_source(layout: Path, text: str, hits: Sequence[int], build: str) -> So
         builds=(build,),
         lines=lines,
         untold=frozenset(facts["lines_left_out"]),
-        branches=tuple(BranchCount(b.line, *_times(b, by_pc)) for b in branches),
+        branches=tuple(BranchCount(b.line, *b.times(by_pc)) for b in branches),
         functions=_functions(text, lines),
         total=sum(hits),
     )
-
-
-def _times(branch: Branch, hits: Mapping[int, int]) -> tuple[int, int]:
-    """Count how often a branch was (taken, passed): see Branch for what its sites mean."""
-    taken = 0 if branch.taken is None else hits.get(branch.taken, 0)
-    passed = 0 if branch.passed is None else hits.get(branch.passed, 0)
-    total = 0 if branch.site is None else hits.get(branch.site, 0)
-    if branch.taken is None:
-        taken = max(0, total - passed)
-    elif branch.passed is None:
-        passed = max(0, total - taken)
-    return taken, passed
 
 
 def _functions(text: str, lines: Mapping[int, int]) -> tuple[FunctionCount, ...]:

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from zsfuzz.errors import HarnessError
 from zsfuzz.lifeline import die_with
 from zsfuzz.stats import read_stats
 from zsfuzz.workerconfig import WorkerConfig
+from zstools.fastmodules import ensure_fast_modules
 
 
 class WorkerProcess:
@@ -64,14 +66,40 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """Give the end of the worker's log."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return "\n".join(lines[-15:])
+        return last_lines(self.log, 15)
 
 
 def _in_child(parent: int, cpu: int | None) -> None:
     die_with(parent)
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
+
+
+def run_worker(
+    what: str, arguments: Sequence[str], log: Path, result: Path | None = None,
+    seconds: float | None = None,
+) -> None:  # fmt: skip
+    """Run `python -m` with arguments to its end, with compiled modules if there are any.
+
+    HarnessError with the end of `log` if that takes too long, or does not end in order with a
+    `result`.
+    """
+    with log.open("wb") as file:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", *arguments],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=seconds, check=False,
+                env=worker_environment(ensure_fast_modules()),
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise HarnessError(f"{what} did not end:\n{last_lines(log, 30)}") from error
+    if done.returncode or (result is not None and not result.exists()):
+        raise HarnessError(f"{what} ended with {done.returncode}:\n{last_lines(log, 90)}")
+
+
+def last_lines(log: Path, count: int) -> str:
+    """Give the end of a log."""
+    return "\n".join(log.read_text(errors="replace").strip().splitlines()[-count:])
 
 
 def worker_environment(fast_modules: Path | None) -> dict[str, str]:

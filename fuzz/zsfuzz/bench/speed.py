@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,9 +14,8 @@ from typing import Any
 
 from zsfuzz.bench.speedturns import RAW
 from zsfuzz.errors import HarnessError
-from zsfuzz.spawn import worker_environment
-from zsfuzz.workerconfig import WorkerConfig, worker_config
-from zstools.fastmodules import ensure_fast_modules
+from zsfuzz.spawn import run_worker
+from zsfuzz.workerconfig import worker_config
 from zstools.kernel import Kernel
 
 LENGTHS = (1, 16, 64, 256)  # operations in a program
@@ -131,25 +128,11 @@ def _worker(kernel: Kernel, length: int, seconds: float, seed: int) -> Figures:
         work = Path(folder)
         (work / "inputs").mkdir()
         config = worker_config(kernel, name="speed", role="explore", work=work, output=work)
-        path = work / "speed.json.in"
+        path, result = work / "speed.json.in", work / "speed.json"
         replace(config, seconds=seconds, seed=seed, max_operations=length).save(path)
-        return _measure(config, path, work)
-
-
-def _measure(config: WorkerConfig, path: Path, work: Path) -> Figures:
-    log = work / "speed.log"
-    command = [sys.executable, "-m", "zsfuzz.bench.speedworker", str(path)]
-    with log.open("wb") as file:
-        done = subprocess.run(
-            command,
-            stdout=file,
-            stderr=file,
-            env=worker_environment(ensure_fast_modules()),
-            check=False,
-        )
-    result = work / "speed.json"
-    if done.returncode or not result.exists():
-        words = "\n".join(log.read_text(errors="replace").splitlines()[-90:])
-        raise HarnessError(f"measuring {config.flavour} ended with {done.returncode}:\n{words}")
-    figures: Figures = json.loads(result.read_text())
-    return figures
+        run_worker(
+            f"measuring {config.flavour}", ["zsfuzz.bench.speedworker", str(path)],
+            work / "speed.log", result,
+        )  # fmt: skip
+        figures: Figures = json.loads(result.read_text())
+        return figures

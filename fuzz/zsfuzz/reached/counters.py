@@ -16,7 +16,6 @@ from typing import Any
 
 from zsfuzz.errors import HarnessError
 from zstools.dwarf import Struct, find_unit, open_elf
-from zstools.kernel import Kernel
 
 VARIANT = "gcov"  # of the configuration
 _UNIT = "kernel/gcov/gcc_4_7.c"
@@ -67,12 +66,12 @@ def _add(one: Function, two: Function) -> Function:
 class CounterReader:
     """Knows where a kernel keeps its counters; HarnessError if it has none."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        with open_elf(kernel.linux) as elf:
+    def __init__(self, linux: Path) -> None:
+        with open_elf(linux) as elf:
             table: Any = elf.get_section_by_name(".symtab")
             symbols = table.get_symbol_by_name(_HEAD) if table else None
             if not symbols:
-                raise HarnessError(f"{kernel.linux} counts nothing: build it with --variant gcov")
+                raise HarnessError(f"{linux} counts nothing: build it with --variant gcov")
             self._head: int = symbols[0]["st_value"]
             unit = find_unit(elf, _UNIT)
             names = ("gcov_info", "gcov_fn_info", "gcov_ctr_info")

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +22,9 @@ from zsfuzz.selftests.guest import attempt
 from zsfuzz.selftests.programs import DEFAULT
 from zsfuzz.selftests.root import ensure_root
 from zsfuzz.selftests.run import LIMIT
-from zsfuzz.spawn import worker_environment
+from zsfuzz.spawn import run_worker
 from zsfuzz.workerconfig import worker_config
 from zsmodel import Model
-from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
 from zstools.progress import BuildProgress
 
@@ -80,26 +77,19 @@ def _run_worker(
         (inputs / f"seed-{entry.program.digest}").write_bytes(encode(entry.program.wire))
     config = worker_config(kernel, name="explore", role="explore", work=work, output=work)
     replace(config, seed=seed).save(work / "explore.json")
-    spec = kernel.spec
-    facts = {"design": spec.design, "flavour": spec.flavour, "variants": spec.variants}
-    (work / "times.json").write_text(json.dumps({**facts, "times": list(times)}))
-    command = [sys.executable, "-m", "zsfuzz.reached.worker", "explore.json", "times.json"]
-    log = work / "explore.log"
-    with log.open("wb") as file:
-        done = subprocess.run(
-            command, cwd=work, stdout=file, stderr=file, check=False,
-            env=worker_environment(ensure_fast_modules()), timeout=max(times) + PATIENCE,
-        )  # fmt: skip
-    if done.returncode:
-        words = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise HarnessError(f"the explorer ended with {done.returncode}:\n{words}")
+    (work / "times.json").write_text(json.dumps(list(times)))
+    files = [str(work / "explore.json"), str(work / "times.json")]
+    run_worker(
+        "the explorer", ["zsfuzz.reached.worker", *files], work / "explore.log",
+        seconds=max(times) + PATIENCE,
+    )  # fmt: skip
     if found := sorted(work.glob("findings/*/report.txt")):
         raise HarnessError(f"kernel and model differ, run `zsfuzz run`: {found[0].read_text()}")
 
 
 def selftests(kernel: Kernel, progress: BuildProgress, limit: float = LIMIT) -> Reached:
     """Run the kernel's own tests of zswap and zram, each in a guest, and add up what they reach."""
-    reader, parts = CounterReader(kernel), []
+    reader, parts = CounterReader(kernel.linux), []
     root = ensure_root(kernel, DEFAULT, progress)
     seconds = 0.0
     for program in DEFAULT:
@@ -132,6 +122,6 @@ def replayed(kernel: Kernel, programs: Sequence[bytes], scratch: Path) -> Reache
                 raise HarnessError(f"a program that should agree does not: {trouble.title}")
         if (trouble := runner.audit()) is not None:
             raise HarnessError(f"something was left behind: {trouble.title}")
-        lines = count_lines(kernel, CounterReader(kernel).read(machine.pid))
+        lines = count_lines(kernel, CounterReader(kernel.linux).read(machine.pid))
     operations = sum(len(wire) // 8 for wire in programs)
     return Reached("given programs", lines, 0.0, len(programs), operations)

@@ -12,7 +12,6 @@ from pathlib import Path
 from zsfuzz.explorer import Explorer
 from zsfuzz.reached.counters import CounterReader
 from zsfuzz.workerconfig import WorkerConfig
-from zstools.kernel import KernelSpec, find_kernel
 
 
 class CountingExplorer(Explorer):
@@ -45,14 +44,10 @@ class CountingExplorer(Explorer):
 
 
 def main() -> None:
-    """Explore as the JSON file says, on the kernel and with the times that a second one names."""
-    facts = json.loads(Path(sys.argv[2]).read_text())
-    spec = KernelSpec(facts["design"], facts["flavour"], None, (), tuple(facts["variants"]))
-    kernel = find_kernel(spec)
-    if kernel is None:
-        sys.exit(f"no kernel {spec}: build it first")
+    """Explore as the first JSON file says, and count at the times that the second one holds."""
     config = WorkerConfig.load(Path(sys.argv[1]))
-    CountingExplorer(config, CounterReader(kernel), facts["times"]).run()
+    times = json.loads(Path(sys.argv[2]).read_text())
+    CountingExplorer(config, CounterReader(Path(config.kernel)), times).run()
 
 
 if __name__ == "__main__":

@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
-from zsfuzz.errors import HarnessError
-from zsfuzz.spawn import worker_environment
+from zsfuzz.spawn import run_worker
 from zsfuzz.workerconfig import WorkerConfig
-from zstools.fastmodules import ensure_fast_modules
 
 GRACE = 240.0  # seconds beyond the limit: to start, to find the culprit of an audit, to replay
 
@@ -43,14 +38,11 @@ def run_stage(config: WorkerConfig) -> Ended:
     work = Path(config.work)
     path, log = work / f"{config.name}.config", work / f"{config.name}.log"
     config.save(path)
-    with log.open("wb") as file:
-        try:
-            code = _run([sys.executable, "-m", "zsfuzz.bench.bugs.worker", str(path)], file, config)
-        except subprocess.TimeoutExpired as error:
-            raise HarnessError(f"a trial on {config.flavour} did not end: {_tail(log)}") from error
     result = result_file(config)
-    if code or not result.exists():
-        raise HarnessError(f"a trial on {config.flavour} ended with {code}:\n{_tail(log)}")
+    run_worker(
+        f"a trial on {config.flavour}", ["zsfuzz.bench.bugs.worker", str(path)], log, result,
+        (config.seconds or 0) + GRACE,
+    )  # fmt: skip
     return Ended(**json.loads(result.read_text()))
 
 
@@ -62,19 +54,3 @@ def result_file(config: WorkerConfig) -> Path:
 def write_result(ended: Ended, config: WorkerConfig) -> None:
     """Leave the result where `run_stage` looks for it."""
     result_file(config).write_text(json.dumps(asdict(ended)))
-
-
-def _run(command: list[str], log: IO[bytes], config: WorkerConfig) -> int:
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env=worker_environment(ensure_fast_modules()),
-        timeout=(config.seconds or 0) + GRACE,
-        check=False,
-    ).returncode
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-30:])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -124,10 +124,19 @@ def _programs_of_findings(path: Path) -> list[Path]:
 
 __all__ = [
     "adapter_option", "as_saved", "config_option", "design_option", "kernel_options",
-    "linux_option", "patch_option", "profile_option", "take_kernel",
+    "linux_option", "patch_option", "profile_option", "take_kernel", "take_kernels",
 ]  # fmt: skip
 
 
 def take_kernel(spec: KernelSpec) -> Kernel:
     """Take the kernel from the cache, or build it with a progress bar; probe it if need be."""
     return probed(ensure_kernel(spec, for_console(Console(stderr=True), False)))
+
+
+def take_kernels(flavours: Sequence[str], spec: KernelSpec) -> list[Kernel]:
+    """Take one kernel for each flavour; the first is probed, and what it said holds for all."""
+    kernels: list[Kernel] = []
+    for flavour in flavours:
+        kernels.append(take_kernel(replace(spec, flavour=flavour)))
+        spec = replace(spec, profile=kernels[0].spec.profile)
+    return kernels

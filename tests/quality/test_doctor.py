@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from guest_support import built, zsfuzz
 
-from zsfuzz import cli, doctor
+from zsfuzz import doctor, doctorcli
+from zsfuzz.cli import main
 from zsfuzz.doctor import THOROUGH, Check, examine
 from zsfuzz.guest.machine import Machine
 from zstools.kernel import Kernel, KernelSpec
@@ -22,8 +23,8 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[Kernel], Result]:
     """Run `zsfuzz doctor` in this process, on one kernel."""
 
     def run(kernel: Kernel) -> Result:
-        monkeypatch.setattr(cli, "build_kernels", lambda *_: [kernel])
-        return CliRunner().invoke(cli.main, ["doctor"])
+        monkeypatch.setattr(doctorcli, "take_kernels", lambda *_: [kernel])
+        return CliRunner().invoke(main, ["doctor"])
 
     return run
 
@@ -147,7 +148,7 @@ def test_a_run_refuses_to_start_on_a_sick_set_up(
 ) -> None:
     no_coverage(monkeypatch)
     options = ["run", "--flavour", "plain", "--time", "1", "--output", str(tmp_path / "out")]
-    result = CliRunner().invoke(cli.main, options)
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 2
     assert "this set-up does not work" in result.stderr
     assert "a known path lights up its coverage" in result.stderr

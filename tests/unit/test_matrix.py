@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from zsfuzz import cli, matrix
+from zsfuzz import matrix
+from zsfuzz.cli import main
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Trouble
 from zsfuzz.smoke import Smoke
+from zsmodel.designs import DESIGNS
 from zstools.errors import BuildInterruptedError, CommandError
 from zstools.kernel import KernelSpec
 
@@ -55,7 +57,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def run(folder: Path, *arguments: str) -> Result:
     fixed = ["matrix", "--output", str(folder / "out"), "--json", str(folder / "table.json")]
-    return CliRunner().invoke(cli.main, [*fixed, *arguments])
+    return CliRunner().invoke(main, [*fixed, *arguments])
 
 
 def variants(*names: str) -> list[str]:
@@ -68,7 +70,7 @@ def test_all_designs_in_all_variants_of_zsmalloc_are_the_default(
     run(tmp_path)
     rows = json.loads((tmp_path / "table.json").read_text())
     combinations = {(row["design"], row["variant"]) for row in rows}
-    assert combinations == {(d, v) for d in cli.DESIGNS for v in matrix.usual_variants()}
+    assert combinations == {(d, v) for d in DESIGNS for v in matrix.usual_variants()}
     assert ("stock", "default") in combinations
     assert not [variant for _, variant in combinations if variant in matrix.MEANS]
 

@@ -99,12 +99,16 @@ class GuestLost(ZsfuzzError):
 
 
 class GuestHang(ZsfuzzError):
-    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
+    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually.
 
-    def __init__(self, reason: str, console: str = "") -> None:
+    `results` are those of the operations that were finished before.
+    """
+
+    def __init__(self, reason: str, console: str = "", results: bytes = b"") -> None:
         super().__init__(reason)
         self.reason = reason
         self.console = console
+        self.results = results
 
 
 class KernelSplat(ZsfuzzError):

@@ -23,8 +23,8 @@ class Trouble:
     """Say what became of a program that did not end well; `title` is the key for duplicates.
 
     A kernel that complains and goes on may have answered wrongly, too: then there is a splat, which
-    gives the title, and a divergence.  Where a guest died after a wrong answer, that answer gives
-    the title, and `reason` says what the guest died of.
+    gives the title, and a divergence.  Where a guest died or hung after a wrong answer, that answer
+    gives the title, and `reason` says what became of the guest.
     """
 
     outcome: Outcome
@@ -77,9 +77,10 @@ class Runner:
 
     def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
         outcome, title, splat = demise_of(error)
-        before = self._wrong_before(wire, error) if isinstance(error, GuestLost) else None
+        before = None if isinstance(error, KernelSplat) else self._wrong_before(wire, error)
         if before is not None:
-            reason = f"then the guest died: {title}"
+            end = "died" if isinstance(error, GuestLost) else "hung"
+            reason = f"then the guest {end}: {title}"
             return Trouble(
                 Outcome.DIVERGENCE, before.title, wire, reason, before, splat, error.console
             )
@@ -88,8 +89,8 @@ class Runner:
             self._also_different(wire, error), splat, error.console,
         )  # fmt: skip
 
-    def _wrong_before(self, wire: bytes, error: GuestLost) -> Divergence | None:
-        """Find the first wrong result of a guest that died later: it says more than its death."""
+    def _wrong_before(self, wire: bytes, error: GuestLost | GuestHang) -> Divergence | None:
+        """Find the first wrong result of a guest that was lost later: it says more than the end."""
         found = self.lockstep.judge_results(wire, error.results)
         divergence = self._compare(found) if found else None
         if divergence is None or divergence.step is None:

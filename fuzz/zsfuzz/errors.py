@@ -85,8 +85,8 @@ class GuestRefused(HarnessError):
 # ---- what became of the guest --------------------------------------------------------------
 
 
-class GuestLost(ZsfuzzError):
-    """The guest went away in mid-program: a kernel panic, or someone killed it from outside.
+class Unanswered(ZsfuzzError):
+    """The guest left a request without an answer: see GuestLost and GuestHang.
 
     `results` are those of the operations that were finished before.
     """
@@ -98,17 +98,12 @@ class GuestLost(ZsfuzzError):
         self.results = results
 
 
-class GuestHang(ZsfuzzError):
-    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually.
+class GuestLost(Unanswered):
+    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
 
-    `results` are those of the operations that were finished before.
-    """
 
-    def __init__(self, reason: str, console: str = "", results: bytes = b"") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.console = console
-        self.results = results
+class GuestHang(Unanswered):
+    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
 
 
 class KernelSplat(ZsfuzzError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from zsfuzz.boot import boot
 from zsfuzz.console.demise import demise_of
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, ZsfuzzError
+from zsfuzz.errors import KernelSplat, Unanswered, ZsfuzzError
 from zsfuzz.guest.confine import Needs, confinement
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import SHM
@@ -86,7 +86,7 @@ def coverage_lights_up(kernel: Kernel, machine: Machine) -> Check:
     idle = facts.functions(machine.hits())
     try:
         machine.run(parse_program(EXERCISE).wire)
-    except (KernelSplat, GuestHang, GuestLost) as error:
+    except (KernelSplat, Unanswered) as error:
         machine.restart()
         title = demise_of(error)[1]
         detail = f"not checked: the kernel fails on it ({title}), as a run will report"

@@ -85,8 +85,8 @@ class GuestRefused(HarnessError):
 # ---- what became of the guest --------------------------------------------------------------
 
 
-class GuestLost(ZsfuzzError):
-    """The guest went away in mid-program: a kernel panic, or someone killed it from outside.
+class Unanswered(ZsfuzzError):
+    """The guest left a request without an answer: see GuestLost and GuestHang.
 
     `results` are those of the operations that were finished before.
     """
@@ -98,13 +98,12 @@ class GuestLost(ZsfuzzError):
         self.results = results
 
 
-class GuestHang(ZsfuzzError):
-    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
+class GuestLost(Unanswered):
+    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
 
-    def __init__(self, reason: str, console: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.console = console
+
+class GuestHang(Unanswered):
+    """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
 
 
 class KernelSplat(ZsfuzzError):

@@ -50,7 +50,7 @@ class Lockstep:
         return self._look_closer(wire, answer, self.model.run(wire))
 
     def judge_results(self, wire: bytes, results: bytes) -> Disagreement | None:
-        """Compare the results of the first operations, which are all that a dead guest has left."""
+        """Compare the results of the first operations, which are all that a lost guest has left."""
         count = len(results) // _RESULT.size
         begin = wire[: count * OP.size]
         expected = self.model.run(begin, kernel_words(begin, results))[: count * _RESULT.size]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from zsfuzz.console.complaints import Splat, find_splats
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import GuestLost, KernelSplat, Unanswered
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import Disagreement, Lockstep
 from zsfuzz.oracle import Divergence, compare
@@ -23,8 +23,8 @@ class Trouble:
     """Say what became of a program that did not end well; `title` is the key for duplicates.
 
     A kernel that complains and goes on may have answered wrongly, too: then there is a splat, which
-    gives the title, and a divergence.  Where a guest died after a wrong answer, that answer gives
-    the title, and `reason` says what the guest died of.
+    gives the title, and a divergence.  Where a guest died or hung after a wrong answer, that answer
+    gives the title, and `reason` says what became of the guest.
     """
 
     outcome: Outcome
@@ -58,7 +58,7 @@ class Runner:
         """Run a program, and leave it to the caller to restart the target after trouble."""
         try:
             found = self.lockstep.check(wire)
-        except (GuestLost, GuestHang, KernelSplat) as error:
+        except (Unanswered, KernelSplat) as error:
             return self._guest_trouble(wire, error)
         return None if found is None else self.differs(found)
 
@@ -75,11 +75,12 @@ class Runner:
         program = Program.from_wire(found.wire)
         return compare(program, found.kernel, found.model, self.target.kernel)
 
-    def _guest_trouble(self, wire: bytes, error: GuestLost | GuestHang | KernelSplat) -> Trouble:
+    def _guest_trouble(self, wire: bytes, error: Unanswered | KernelSplat) -> Trouble:
         outcome, title, splat = demise_of(error)
-        before = self._wrong_before(wire, error) if isinstance(error, GuestLost) else None
+        before = self._wrong_before(wire, error) if isinstance(error, Unanswered) else None
         if before is not None:
-            reason = f"then the guest died: {title}"
+            end = "died" if isinstance(error, GuestLost) else "hung"
+            reason = f"then the guest {end}: {title}"
             return Trouble(
                 Outcome.DIVERGENCE, before.title, wire, reason, before, splat, error.console
             )
@@ -88,8 +89,8 @@ class Runner:
             self._also_different(wire, error), splat, error.console,
         )  # fmt: skip
 
-    def _wrong_before(self, wire: bytes, error: GuestLost) -> Divergence | None:
-        """Find the first wrong result of a guest that died later: it says more than its death."""
+    def _wrong_before(self, wire: bytes, error: Unanswered) -> Divergence | None:
+        """Find the first wrong result of a guest that was lost later: it says more than the end."""
         found = self.lockstep.judge_results(wire, error.results)
         divergence = self._compare(found) if found else None
         if divergence is None or divergence.step is None:
@@ -110,7 +111,7 @@ class Runner:
         """
         try:
             orphans = self.target.audit()
-        except (GuestLost, GuestHang, KernelSplat) as error:
+        except (Unanswered, KernelSplat) as error:
             trouble: Trouble | None = self._guest_trouble(b"", error)
         else:
             trouble = self._leftovers(orphans)
@@ -147,6 +148,6 @@ class Runner:
         """Run a program once more and give what the kernel compared; empty after trouble."""
         try:
             return self.target.compares(wire)
-        except (GuestLost, GuestHang, KernelSplat):
+        except (Unanswered, KernelSplat):
             self.target.restart()
             return []

@@ -17,7 +17,11 @@ from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program
 
 PLANTED = Path(__file__).parent / "planted" / "locking.patch"
-LOSES_AN_ARRAY = parse_program("o0 = malloc(p0, size=2720, owner=c1)\nfree(o0)").wire
+# kmemleak takes whatever looks like a pointer for one, such as an old word on a stack, so that it
+# may miss an array.  Here are 24, of different sizes.
+LOSES_ARRAYS = parse_program(
+    "\n".join(f"o{n} = malloc(p0, size={128 * (n + 1)}, owner=c1)\nfree(o{n})" for n in range(24))
+).wire
 # p1 has no arrays to lose.
 COMPACTS = parse_program("""\
 o0 = malloc(p1, size=3000)
@@ -81,11 +85,12 @@ def test_locks_in_the_wrong_order_are_a_splat(tmp_path: Path) -> None:
     assert trouble.title == f"{dependency} in __zs_compact"
 
 
-def test_a_lost_owner_array_is_a_splat_at_the_next_audit(tmp_path: Path) -> None:
+def test_lost_owner_arrays_are_a_splat_at_the_next_audit(tmp_path: Path) -> None:
     with planted(tmp_path) as guest:
-        trouble = runner_of(guest).run_and_audit(LOSES_AN_ARRAY)
+        trouble = runner_of(guest).run_and_audit(LOSES_ARRAYS)
     assert trouble is not None
     assert (trouble.outcome, trouble.title) == (Outcome.KERNEL_SPLAT, "memory leak in zs_malloc")
-    assert "unreferenced object 0x" in trouble.console
-    # The pages that the agent swaps at the start lose theirs as well: this is the program's.
-    assert "zsf_op_run" in trouble.console.partition("unreferenced object 0x")[2]
+    first, *others = trouble.console.split("unreferenced object 0x")[1:]
+    # The patch spares other pools, where zswap keeps what the agent swaps at the start.
+    assert "zsf_op_run" in first
+    assert len(others) > 1

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from zsfuzz.errors import GuestLost, KernelSplat
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
 from zsmodel import Kernel, Model, zspage
@@ -55,7 +55,10 @@ def bytes_left(answer: bytes, count: int) -> bytes:
 
 
 class FakeTarget:
-    """Implements Target.  Each of `warns`, `dies` and `leaks` names programs that do so."""
+    """Implements Target.  Each of `warns`, `dies` and `leaks` names programs that do so.
+
+    What dies hangs instead if `hangs` is set.
+    """
 
     def __init__(
         self, fault: Fault = nullcontext, warns: Says = no, dies: Says = no, leaks: Says = no
@@ -64,6 +67,7 @@ class FakeTarget:
         self.fault = fault
         self.warns, self.dies, self.leaks = warns, dies, leaks
         self.finishes = 0  # operations, before it dies
+        self.hangs = False
         self.starts = 1
         self.wires: list[bytes] = []  # all that was run
         self.since_start: list[bytes] = []
@@ -78,6 +82,8 @@ class FakeTarget:
         if self.dies(program):
             with self.fault():
                 results = self.answer(wire)[: self.finishes * RESULT_SIZE]
+            if self.hangs:
+                raise GuestHang("no operation was finished for 10 s", "", results)
             raise GuestLost("the guest exited", "Kernel panic - not syncing: died", results)
         with self.fault():
             answer = self.answer(wire)

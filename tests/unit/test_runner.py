@@ -85,6 +85,15 @@ def test_a_kernel_that_answers_wrongly_and_then_dies_is_named_by_the_answer() ->
     assert (trouble.divergence.step, trouble.divergence.stopped) == (4, "")
 
 
+def test_a_kernel_that_answers_wrongly_and_then_hangs_is_named_by_the_answer() -> None:
+    target = FakeTarget(free_keeps_owner, dies=frees)
+    target.finishes, target.hangs = 4, True
+    trouble = runner_on(target).run(KEPT)
+    assert trouble is not None
+    assert (trouble.outcome, trouble.title) == (Outcome.DIVERGENCE, KEPT_TITLE)
+    assert trouble.reason == "then the guest hung: guest does not answer"
+
+
 def test_a_kernel_that_answers_rightly_until_it_dies_is_named_by_its_death() -> None:
     target = FakeTarget(free_keeps_owner, dies=frees)
     target.finishes = 3  # the wrong answer comes after these

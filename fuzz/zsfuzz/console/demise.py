@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
-from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
+from zsfuzz.errors import GuestHang, HarnessError, KernelSplat, Unanswered
 from zsfuzz.outcome import Outcome
 
 
-def demise_of(error: GuestLost | GuestHang | KernelSplat) -> tuple[Outcome, str, Splat | None]:
+def demise_of(error: Unanswered | KernelSplat) -> tuple[Outcome, str, Splat | None]:
     """Find outcome, title and the first complaint; HarnessError if this machine is to blame."""
     splats = find_splats(error.console)
     for splat in splats:

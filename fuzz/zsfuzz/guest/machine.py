@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, Unanswered
 from zsfuzz.guest.abi import Abi
 from zsfuzz.guest.lengths import check_lengths
 from zsfuzz.guest.process import UmlOptions
@@ -150,8 +150,8 @@ class Machine:
     def _wait_for_one(self) -> None:
         try:
             self._wait()
-        except GuestLost as error:
-            raise GuestLost(error.reason, error.console, self.ring.finished()) from None
+        except Unanswered as error:
+            raise type(error)(error.reason, error.console, self.ring.finished()) from None
 
     def _wait(self, pause: float = 0.0) -> None:
         """Poll with a deadline that starts anew whenever the module has done an operation.

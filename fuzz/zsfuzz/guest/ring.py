@@ -131,7 +131,7 @@ class Ring:
         return self._memory[at : at + self.words[self._size_at]]
 
     def finished(self) -> bytes:
-        """Copy out the results of a single program that a dead guest had got to.
+        """Copy out the results of a single program that a guest had got to.
 
         The heartbeat counts an operation as it begins, so that the last one's may not be whole.
         """

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import KernelSplat, Unanswered
 from zsfuzz.guest.target import Target
 from zsfuzz.probe.programs import QUESTIONS, Question
 from zsfuzz.program import Program
@@ -96,7 +96,7 @@ def _fitting(
         try:
             target.post(wire)
             answer = target.collect()
-        except (GuestLost, GuestHang, KernelSplat):
+        except (KernelSplat, Unanswered):
             target.restart()
             return []
         fit = [values for values, model in models if model.run(wire) == answer]

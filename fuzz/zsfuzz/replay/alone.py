@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import KernelSplat, Unanswered
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.history import find_culprit
 from zsfuzz.lockstep import Disagreement
@@ -64,7 +64,7 @@ class Judge:
         self._titles[verdict.title] += 1
         self._add(task, verdict, len(hits), tries)
 
-    def search(self, batch: Sequence[Task], error: GuestLost | GuestHang | KernelSplat) -> None:
+    def search(self, batch: Sequence[Task], error: Unanswered | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""
         _, title, splat = demise_of(error)
         title = title if splat else BATCH_TITLE

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from zsfuzz.errors import GuestHang, GuestLost, GuestRefused, KernelSplat
+from zsfuzz.errors import GuestRefused, KernelSplat, Unanswered
 from zsfuzz.guest.machine import Machine
 from zsfuzz.history import INTERVAL
 from zsfuzz.lockstep import kernel_words
@@ -62,7 +62,7 @@ class Pipeline:
         following, tasks = take_batch(tasks)
         try:
             answered = self._compare(programs, self.machine.collect_many(), expected)
-        except (GuestLost, GuestHang, KernelSplat) as error:
+        except (KernelSplat, Unanswered) as error:
             self.since_audit.clear()
             self.judge.search(batch, error)
             return following, tasks

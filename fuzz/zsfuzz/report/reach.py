@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import KernelSplat, Unanswered
 from zsfuzz.findings.finding import Finding
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.target import Target
@@ -33,7 +33,7 @@ def reached_by(machine: Machine, layout: Path, wire: bytes, step: int) -> tuple[
     with_step, without = wire[: step * OP_SIZE], wire[: (step - 1) * OP_SIZE]
     try:
         counts = [tuple(_hits(machine, program)) for program in (without, with_step)]
-    except (GuestHang, GuestLost, KernelSplat):
+    except (KernelSplat, Unanswered):
         machine.restart()
         return ()
     more = [max(0, b - a) for a, b in zip(*counts, strict=True)]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -106,6 +107,7 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(browse, tmp_
     assert picture.stat().st_size > 40_000
     assert dom.count('<svg class="plot"') == 5
     assert dom.count("<polyline") == 6
+    assert len(re.findall(r' 988\.0,[\d.]+"', dom)) == 2  # coverage: to the end of campaign time
     assert '<tr class="hit" id="s1-4"><td class="number dim">4</td><td class="number">400' in dom
     assert '<tr class="miss" id="s1-10">' in dom
     assert '<tr class="untold" id="s1-5">' in dom

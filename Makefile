@@ -10,12 +10,12 @@ READY := .stamps/ready
 
 export PYTHON
 
-.PHONY: fuzz test bench lint format setup kernels test-kernels clean
+.PHONY: fuzz test bench lint format setup kernels test-kernels test-packages clean
 
 fuzz: kernels
 	@$(BIN)/zsfuzz run --time $(TIME)
 
-test: test-kernels
+test: test-kernels test-packages
 	@$(BIN)/pytest
 
 bench: kernels
@@ -45,6 +45,10 @@ test-kernels: kernels
 	@$(BIN)/zsfuzz kernel build --design stock --flavour plain --variant selftests >/dev/null
 	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests >/dev/null
 	@$(BIN)/zsfuzz kernel build --design zspage --flavour plain --variant selftests --variant gcov >/dev/null
+
+# A browser and genhtml; without them some tests are skipped.
+test-packages:
+	@tools/install-packages --for-tests
 
 # Again whenever what it depends on has changed.
 $(READY): pyproject.toml Makefile tools/install-packages

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from zsfuzz.errors import HarnessError
+from zsfuzz.outcome import EXIT_HARNESS_ERROR
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _INIT_COUNTERS = "__sanitizer_cov_8bit_counters_init"
 _INIT_PCS = "__sanitizer_cov_pcs_init"
 _COMPARE = "__sanitizer_cov_trace_cmp8"
@@ -77,7 +84,7 @@ class Engine:
         one_input: Callable[[bytes], None],
         mutate: Callable[[bytes, int, int], bytes] | None,
     ) -> None:
-        """Fuzz until `one_input` ends the process; what it raises ends the run as well.
+        """Fuzz until `one_input` ends the process; what it raises does so too, as last words.
 
         Without `mutate`, libFuzzer's own mutations of bytes are used.
         """
@@ -101,8 +108,25 @@ class Engine:
         ]
         # Once its library is open, libFuzzer calls a custom mutator whether there is one or not.
         custom = mutate or (lambda data, max_size, _: atheris.Mutate(data, max_size))
-        atheris.Setup(arguments, one_input, enable_python_coverage=False, custom_mutator=custom)
+        atheris.Setup(
+            arguments, _ending(one_input), enable_python_coverage=False,
+            custom_mutator=_ending(custom),
+        )  # fmt: skip
         atheris.Fuzz()
+
+
+def _ending(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let an exception end the process: libFuzzer would print the input below it, in three ways."""
+
+    def call(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return function(*arguments, **named)
+        except BaseException:  # noqa: BLE001 - the process ends
+            traceback.print_exc()
+            sys.stdout.flush()
+            os._exit(EXIT_HARNESS_ERROR)
+
+    return call
 
 
 def _open_library() -> ctypes.CDLL:

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,15 +30,28 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (  # it shows one page, and asks nobody for anything
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
+)  # fmt: skip
+Browse = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def browser() -> str:
-    """A browser that runs without a screen."""
+def browse(tmp_path: Path) -> Browse:
+    """A browser without a screen: prints a page's elements, and makes a picture of it."""
     named = os.environ.get("ZSFUZZ_BROWSER")
     found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(
             "no browser: apt-get install chromium, or set ZSFUZZ_BROWSER=/usr/bin/google-chrome"
         )
-    return found
+
+    def run(page: Path, picture: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            found, *QUIET, f"--user-data-dir={tmp_path / 'browser'}", *options, "--dump-dom",
+            f"--screenshot={picture}", page.as_uri(),
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    return run

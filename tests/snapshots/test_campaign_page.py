@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from zsfuzz.campaign.report.page import render_page
 from zsfuzz.campaign.state import State
 from zsfuzz.cli import main
 
+Browse = Callable[..., subprocess.CompletedProcess[str]]
 HOSTILE = (
     "</pre><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b]0;owned\x07"
 )
@@ -87,29 +90,24 @@ def page_of(root: Path) -> str:
         return render_page(state, read_told(state))
 
 
-def shown(browser: str, page: Path) -> tuple[str, list[str], Path]:
+def shown(browse: Browse, page: Path) -> tuple[str, list[str], Path]:
     """What a browser made of a page: its elements, the lines of its console, a picture."""
     picture = page.with_suffix(".png")
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu",
-        f"--user-data-dir={page.parent / 'browser'}", "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--enable-logging=stderr", "--window-size=1200,2400", "--dump-dom",
-        f"--screenshot={picture}", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = browse(page, picture, "--enable-logging=stderr", "--window-size=1200,2400")
     console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     return done.stdout, console, picture
 
 
-def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(browser, tmp_path):
+def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(browse, tmp_path):
     root = campaign(tmp_path / "c", [CALM])
     page = tmp_path / "page.html"
     page.write_text(page_of(root))
-    dom, console, picture = shown(browser, page)
+    dom, console, picture = shown(browse, page)
     assert console == []
     assert picture.stat().st_size > 40_000
     assert dom.count('<svg class="plot"') == 5
     assert dom.count("<polyline") == 6
+    assert len(re.findall(r' 988\.0,[\d.]+"', dom)) == 2  # coverage: to the end of campaign time
     assert '<tr class="hit" id="s1-4"><td class="number dim">4</td><td class="number">400' in dom
     assert '<tr class="miss" id="s1-10">' in dom
     assert '<tr class="untold" id="s1-5">' in dom
@@ -117,13 +115,13 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(browser, tmp
     assert "shows so for the planted free-keeps-owner" in dom
 
 
-def test_what_strangers_wrote_stays_text(browser, tmp_path):
+def test_what_strangers_wrote_stays_text(browse, tmp_path):
     patch = tmp_path / "<b>.patch"
     patch.write_text(HOSTILE)
     root = campaign(tmp_path / "<i>&amp;", [("divergence", HOSTILE, HOSTILE)], str(patch))
     page = tmp_path / "page.html"
     page.write_text(page_of(root))
-    dom, console, _ = shown(browser, page)
+    dom, console, _ = shown(browse, page)
     assert console == []
     assert "<script" not in dom
     assert "<img" not in dom
@@ -134,11 +132,11 @@ def test_what_strangers_wrote_stays_text(browser, tmp_path):
     assert "\x07" not in page.read_text()
 
 
-def test_a_page_with_a_script_would_be_noticed(browser, tmp_path):
+def test_a_page_with_a_script_would_be_noticed(browse, tmp_path):
     page = tmp_path / "page.html"
     whole = page_of(campaign(tmp_path / "c", [CALM]))
     page.write_text(whole.replace("</body>", "<script>document.title='owned'</script></body>"))
-    dom, console, _ = shown(browser, page)
+    dom, console, _ = shown(browse, page)
     assert "Content Security Policy" in "".join(console)
     assert "<title>owned</title>" not in dom
 

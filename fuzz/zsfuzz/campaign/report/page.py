@@ -51,21 +51,18 @@ def _plots(state: State, told: Told) -> list[Plot]:
     def line(column: str) -> list[tuple[float, float]]:
         return [(row["at"], row[column]) for row in timeline]
 
-    return [
-        plot("programs a second", [("programs/s", rates(line("programs")))], told.seconds, marks),
-        plot("lines of mm/zsmalloc.c reached", _coverage(state, "lines"), told.seconds, marks),
-        plot("directions of branches reached", _coverage(state, "branches"), told.seconds, marks),
-        plot("programs in the corpus", [("corpus", line("corpus"))], told.seconds, marks),
-        plot(
-            "workers and findings",
-            [("workers", line("workers")), ("findings", line("findings"))],
-            told.seconds,
-            marks,
-        ),
-    ]
+    shown = {
+        "programs a second": [("programs/s", rates(line("programs")))],
+        "lines of mm/zsmalloc.c reached": _coverage(state, told, "lines"),
+        "directions of branches reached": _coverage(state, told, "branches"),
+        "programs in the corpus": [("corpus", line("corpus"))],
+        "workers and findings": [("workers", line("workers")), ("findings", line("findings"))],
+    }
+    return [plot(title, lines, told.seconds, marks) for title, lines in shown.items()]
 
 
-def _coverage(state: State, column: str) -> list[tuple[str, list[tuple[float, float]]]]:
+def _coverage(state: State, told: Told, column: str) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Give a line for each kernel, up to now: a row is written only when there is new coverage."""
     names = {row["key"]: name_of(row) for row in state.rows("SELECT * FROM kernels")}
     lines: dict[str, list[tuple[float, float]]] = {}
     rows: list[dict[str, Any]] = state.rows("SELECT * FROM coverage ORDER BY at")
@@ -73,4 +70,4 @@ def _coverage(state: State, column: str) -> list[tuple[str, list[tuple[float, fl
         lines.setdefault(names.get(row["kernel"], row["kernel"]), []).append(
             (row["at"], row[column])
         )
-    return sorted(lines.items())
+    return sorted((name, [*line, (told.seconds, line[-1][1])]) for name, line in lines.items())

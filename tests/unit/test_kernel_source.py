@@ -213,6 +213,13 @@ def test_an_unreadable_tree_is_named(tmp_path: Path) -> None:
         tree_version(tmp_path / "nothing")
 
 
+def test_a_kernel_without_zsmalloc_is_named(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "a")
+    (tree / "mm" / "zsmalloc.c").unlink()
+    with pytest.raises(SourceError, match=r"without mm/zsmalloc\.c"):
+        tree_version(tree)
+
+
 def test_the_hash_of_a_patch_is_that_of_its_changes(tmp_path: Path) -> None:
     change = "--- a/mm/zsmalloc.c\n+++ b/mm/zsmalloc.c\n@@ -1 +1 @@\n-one\n+two\n"
     patch = tmp_path / "bug.patch"

@@ -21,7 +21,7 @@ from zstools.paths import CACHE_VARIABLE, cache_dir, series_dir
 from zstools.plan import AUTO, FLAVOURS, KernelSpec, Plan, make_plan
 from zstools.progress import BuildProgress, Silent
 from zstools.series import supported_versions
-from zstools.source import is_cached, release_of
+from zstools.source import is_cached, release_of, tree_version
 
 __all__ = ["AUTO", "FLAVOURS", "Kernel", "KernelSpec", "ensure_kernel", "list_kernels"]
 
@@ -78,6 +78,7 @@ def _find_ready(spec: KernelSpec, cache: Path, progress: BuildProgress) -> Kerne
     """Look for a whole kernel and module without the lock: nobody waits for somebody's build."""
     release, tree = release_of(spec.linux), spec.own_tree
     if tree is not None:
+        tree_version(tree)  # what is no kernel is told at once
         if not was_scanned(cache, tree.resolve()):
             return None
     elif not is_cached(cache, [release] if release else supported_versions(series_dir())):

@@ -44,8 +44,10 @@ def tree_version(tree: Path) -> str:
     parts: dict[str, str] = dict(
         re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)$", text, re.M)
     )
-    if not parts.get("VERSION") or not (tree / "mm" / "zsmalloc.c").is_file():
-        raise SourceError(f"{tree} is not a kernel tree with mm/zsmalloc.c: name its top directory")
+    if not parts.get("VERSION"):
+        raise SourceError(f"{tree} is no kernel tree, by its Makefile: name its top directory")
+    if not (tree / "mm" / "zsmalloc.c").is_file():
+        raise SourceError(f"{tree} is a kernel without mm/zsmalloc.c: nothing to test")
     numbers = [parts[n] for n in ("VERSION", "PATCHLEVEL", "SUBLEVEL") if parts.get(n)]
     return ".".join(numbers) + str(parts.get("EXTRAVERSION", ""))
 

@@ -18,6 +18,7 @@ PAGE_DROP, WRITEBACK, STAT_FILES = Opcode.PAGE_DROP, Opcode.WRITEBACK, Opcode.ST
 # Cgroups that can have processes (no children), the root, and now and then one that cannot.
 _HOMES = (4, 5, 6, 4, 5, 6, 0, 1)
 _LIMITED = (1, 2, 3, 4, 5, 6)
+_APART = range(PAGES - 28, PAGES - 16)
 
 
 def some_pages(rng: Lcg) -> range:
@@ -95,6 +96,16 @@ def swap_at_limit(rng: Lcg, _site: Site) -> bytes:
     return block + on_pages(PAGE_OUT, pages)
 
 
+def press_limit(rng: Lcg, _site: Site) -> bytes:
+    """Ask for more than a limit of nothing so often that what is tried one cgroup at a time shows.
+
+    Its pages are no other block's, so that what those have in swap is there to be moved.
+    """
+    home, pattern = 4 + rng.below(3), rng.below(PATTERNS)
+    block = b"".join([record(PAGE_WRITE, page, owner=home, arg=pattern) for page in _APART])
+    return record(Opcode.ZSWAP_MAX, owner=home) + 2 * (block + on_pages(PAGE_OUT, _APART))
+
+
 def read_files(rng: Lcg, _site: Site) -> bytes:
     """Read a cgroup's files."""
     return record(STAT_FILES, owner=1 + rng.below(6))
@@ -112,7 +123,7 @@ SwapPattern = Callable[[Lcg, Site], bytes]
 
 # How often each block is inserted, of 32.  Where cgroups may not be removed, that is a read.
 _SHARES: tuple[tuple[SwapPattern, int], ...] = (
-    (write_and_swap, 10),
+    (write_and_swap, 9),
     (swap_out, 3),
     (take_in, 7),
     (end_process, 1),
@@ -120,6 +131,7 @@ _SHARES: tuple[tuple[SwapPattern, int], ...] = (
     (compact_swap, 2),
     (limit, 1),
     (swap_at_limit, 2),
+    (press_limit, 1),
     (read_files, 1),
     (remove_owner, 2),
 )

@@ -27,13 +27,18 @@ from zstools.tree import link_tree
 PATCHES = Path(__file__).parent / "foreign"
 PROGRAMS = 300
 # In what their semantics differ, besides names and signatures.
-PROFILES = {"zspage-owner-at-malloc": "charge-time=malloc"}
+PROFILES = {
+    "zspage-owner-at-malloc": "charge-time=malloc",
+    "zpdesc-flag-at-malloc": "unowned-write=keep,incompressible=charge",
+}
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
     "zspage-stat-arguments": ("zspage", "zspage->objcgs", "write", "create"),
     "zspage-owner-at-malloc": ("zspage", "zspage->ext->owners[]", "malloc", "setter"),
     "zpdesc-heads-only": ("zpdesc", "zpdesc->owner_table", "write", "create"),
+    "zpdesc-flag-at-malloc": ("zpdesc", "zpdesc->objcgs", "write", "malloc"),
 }
+IN_CI = {"zspage-owner-at-malloc", "zpdesc-heads-only"}
 
 
 def foreign_tree(name: str) -> Path:
@@ -54,9 +59,7 @@ SLOW = pytest.mark.skipif(
     "ZSFUZZ_ALL_TREES" not in os.environ,
     reason="one tree for each design is enough in CI: set ZSFUZZ_ALL_TREES for all",
 )
-CHOSEN = [
-    pytest.param(name, marks=SLOW if name == "zspage-stat-arguments" else ()) for name in TREES
-]
+CHOSEN = [pytest.param(name, marks=() if name in IN_CI else SLOW) for name in TREES]
 
 
 @pytest.mark.parametrize("name", CHOSEN)

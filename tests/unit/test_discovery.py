@@ -104,6 +104,15 @@ def test_owners_that_are_nowhere_are_no_stock_kernel(tmp_path: Path) -> None:
         read(tmp_path, (OWNERS, "void *elsewhere;"))
 
 
+def test_what_keeps_owners_elsewhere_is_tested_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('write = "zs_obj_write(pool, handle, mem, size, NULL)"\n')
+    (tmp_path / "tree").mkdir()
+    hints = Hints(read_adapter(path))
+    found = read(tmp_path / "tree", (OWNERS, "void *elsewhere;"), hints=hints).discovery
+    assert (found.design, found.place, found.owner_at) == ("stock", None, "none")
+
+
 def test_an_adapter_file_says_what_dwarf_does_not(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('owners = "zspage->elsewhere"\ncreate_pool = "zs_create_pool(name, 0)"\n')

@@ -111,7 +111,7 @@ def _doubt(question: Question, fits: list[list[tuple[str, ...]]]) -> Doubt:
     options = ", ".join(question.options)
     if unknown:
         tried = ", ".join(name for (name, _), fit in named if not fit)
-        return Doubt(question, f"no {options} explains what it does with {tried}", unknown)
+        return Doubt(question, f"does with {tried} what no value of {options} explains", unknown)
     told = "; ".join(f"{_spelt(question, fit[0])} with {name}" for (name, _), fit in named)
     return Doubt(question, f"contradicts itself in {options}: {told}")
 

@@ -73,6 +73,10 @@ def _owners(place: Place | None) -> list[str]:
     for step in place.steps:
         lines += [f"\tword = READ_ONCE_NOCHECK(*(unsigned long *)((char *)at + {step}));"]
         lines += ["\tat = (void *)(word & ~7UL);", "\tif (!at)", "\t\treturn NULL;"]
+    if place.path.endswith("[]") and (place.steps or place.struct == "zspage"):
+        # A row at the end of a structure is there only if it was allocated with it.
+        lines[1:1] = ["#include <linux/slab.h>"]
+        lines += [f"\tif (ksize(at) < {place.base + place.stride})", "\t\treturn NULL;"]
     return [*lines, f"\treturn (char *)at + {place.base};", "}"]
 
 

@@ -71,6 +71,12 @@ def test_several_differences_are_found_at_once() -> None:
     assert str(probe(Tree(text)).profile) == text
 
 
+def test_who_counts_incompressible_pages_is_told_where_the_payload_is_charged() -> None:
+    """zswap's own pages do not tell: what is written there is as long as what is charged."""
+    text = "charge-unit=payload,incompressible=charge"
+    assert str(probe(Tree(text)).profile) == text
+
+
 def test_a_tree_that_takes_owners_at_malloc_is_recognised() -> None:
     assert str(probe(Tree("charge-time=malloc")).profile) == "charge-time=malloc"
 

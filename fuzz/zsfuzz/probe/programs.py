@@ -99,6 +99,7 @@ QUESTIONS = (
     _ask(
         "incompressible",
         "has_swap",
+        an_object_of_a_page=_owned(4096),
         a_page_that_does_not_compress=_stored(15),
         a_page_that_compresses_a_little=_stored(14),
         a_page_that_compresses_well=_stored(6),

@@ -30,6 +30,8 @@ PROGRAMS = 300
 PROFILES = {
     "zspage-owner-at-malloc": "charge-time=malloc",
     "zpdesc-flag-at-malloc": "unowned-write=keep,incompressible=charge",
+    "zspage-charge-records": "charge-unit=payload,same-owner-write=recharge,root-owner=ignore,"
+    "incompressible=charge,array-allocations=none",
 }
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
@@ -37,6 +39,7 @@ TREES = {
     "zspage-owner-at-malloc": ("zspage", "zspage->ext->owners[]", "malloc", "setter"),
     "zpdesc-heads-only": ("zpdesc", "zpdesc->owner_table", "write", "create"),
     "zpdesc-flag-at-malloc": ("zpdesc", "zpdesc->objcgs", "write", "malloc"),
+    "zspage-charge-records": ("zspage", "zspage->charges[]", "write", "create"),
 }
 IN_CI = {"zspage-owner-at-malloc", "zpdesc-heads-only"}
 

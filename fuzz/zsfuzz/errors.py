@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """All exceptions of zsfuzz, each with who is at fault and what usually causes it."""
 
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 
@@ -48,7 +49,7 @@ class OutputBusy(ZsfuzzError):
 
     def __init__(self, path: Path, holder: str) -> None:
         super().__init__(
-            f"{path} is in use by another run ({holder}): stop that one, or give another --output"
+            f"{path} is in use by another run ({holder}): stop that one, or name another directory"
         )
         self.path = path
         self.holder = holder
@@ -59,7 +60,8 @@ class OutputLost(ZsfuzzError):
 
     def __init__(self, path: Path, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
-        advice = "free some space there, or give another --output"
+        full = error.errno in (ENOSPC, EDQUOT)
+        advice = f"{'free some space there' if full else 'allow to write there'}, or name another"
         super().__init__(f"{path}: {reason.lower()}: {advice}")
         self.path = path
 

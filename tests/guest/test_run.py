@@ -174,7 +174,7 @@ def test_a_second_run_on_the_same_output_is_refused_and_the_first_unharmed(
     second = zsfuzz("run", "--flavour", "plain", "--output", "out", *FEW, cwd=tmp_path)
     assert second.returncode == 2
     assert f"out is in use by another run (process {running.pid})" in second.stderr
-    assert "give another --output" in second.stderr
+    assert "name another directory" in second.stderr
     assert running.poll() is None
     running.send_signal(signal.SIGINT)
     stdout, stderr = running.communicate(timeout=PATIENCE)

@@ -17,7 +17,7 @@ import pytest
 from fake_campaign import fake_kernel, spawner
 
 from zsfuzz.campaign import disk, supervisor
-from zsfuzz.campaign.cli import default_jobs
+from zsfuzz.campaign.cli import _last_options, default_jobs
 from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
 from zsfuzz.campaign.identity import Identity
@@ -315,13 +315,14 @@ def test_workers_wait_while_the_disk_is_nearly_full(
 
     def until(one: Supervisor) -> bool:
         seen.append((one.disk.full, one.slots[0].running is not None))
-        return len(seen) > 60 and programs(one) > 20 and not one.trouble
+        return len(seen) > 60 and programs(one) > 20 and not one.troubled
 
     monkeypatch.setattr(disk.DiskWatch, "look", look)
     bench.run(until)
     assert (True, False) in seen
     assert seen[-1] == (False, True)
-    assert any("workers wait for more" in event for event in bench.events())
+    told = [event for event in bench.events() if "workers wait for more" in event]
+    assert len(told) == 1
 
 
 def test_the_disk_watch_has_a_margin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,6 +376,20 @@ def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(CampaignDamaged, match="keeps the file and begins a new one"):
         read_status(tmp_path)
+
+
+def test_options_and_the_reason_outlive_a_damaged_database(bench: Bench) -> None:
+    bench.options = replace(bench.options, patches=("fix.patch",), flavours=("kasan",))
+    bench.run(lambda one: programs(one) >= 20)
+    path = bench.root / "state.sqlite"
+    path.write_bytes(b"\0" * path.stat().st_size)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    assert _last_options(bench.root) == bench.options
+    bench.run(lambda one: programs(one) >= 40)
+    first, *others = bench.events()
+    assert first.startswith("damage: the database was damaged (file is not a database)")
+    assert any("the database had forgotten" in event for event in others)
 
 
 def test_a_database_of_another_version_is_left_alone(tmp_path: Path) -> None:

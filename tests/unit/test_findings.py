@@ -170,7 +170,7 @@ def test_a_kill_at_any_step_leaves_a_whole_finding_or_none(tmp_path):
 
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
     with locked_output(tmp_path):
-        match = f"process {os.getpid()}.*another --output"
+        match = f"process {os.getpid()}.*another directory"
         with pytest.raises(OutputBusy, match=match), locked_output(tmp_path):
             pass
     with locked_output(tmp_path):
@@ -191,7 +191,10 @@ def test_the_lock_goes_away_with_a_killed_run(tmp_path):
 
 def test_an_output_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputLost, match="give another --output"), locked_output(tmp_path / "file"):
+    with (
+        pytest.raises(OutputLost, match="file exists: allow to write there, or name another"),
+        locked_output(tmp_path / "file"),
+    ):
         pass
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.options import DEFAULT, FAULTS, Options
 from zsfuzz.campaign.report.cli import report
+from zsfuzz.campaign.restoring import last_options
 from zsfuzz.campaign.session import Session, run_session
 from zsfuzz.campaign.state import State
 from zsfuzz.campaign.status import read_status
@@ -36,6 +37,7 @@ from zstools.plan import find_variants
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 ALL = "all"
+WIDE = 200  # characters in a line where there is no terminal
 
 
 @click.group()
@@ -158,11 +160,12 @@ def _seeds() -> tuple[str, ...]:
 
 
 def _last_options(directory: Path) -> Options | None:
-    if not Layout(directory).database.exists():
+    layout = Layout(directory)
+    if not layout.database.exists() and not layout.totals.exists():
         return None
     with State.write(directory) as state:  # a damaged database is set aside now
-        rows = state.rows("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
-    return Options.from_json(rows[0]["options"]) if rows else None
+        text = last_options(state)
+    return Options.from_json(text) if text else None
 
 
 @campaign.command()
@@ -179,7 +182,8 @@ def status(directory: Path, as_json: bool) -> None:
 def _print_status(directory: Path) -> None:
     found = read_status(directory)
     with State.read(directory) as state:
-        console = Console()
+        terminal = Console().is_terminal
+        console = Console() if terminal else Console(width=WIDE)
         console.print(f"campaign {directory}: {found['state']}", highlight=False, soft_wrap=True)
         console.print(render(found, state))
 

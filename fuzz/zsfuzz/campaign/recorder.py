@@ -72,6 +72,7 @@ class Recorder:
         self._live: dict[int, tuple[str, dict[str, int], list[int]]] = {}
         self._events: list[dict[str, object]] = []
         self._timeline_at = -TIMELINE_EVERY
+        self._options = state.rows("SELECT options FROM runs WHERE id = ?", run)[0]["options"]
         last = state.rows("SELECT max(at) AS at FROM coverage")[0]["at"]
         if last is not None:
             self.fresh_at = min(last, clock.at)
@@ -164,6 +165,7 @@ class Recorder:
             "wall": wall,
             "last_worker": last,
             "counters": {name: n for name, n in self.totals().items() if n},
+            "options": self._options,
         }
         replace_file(self.state.layout.totals, json.dumps(content).encode(), durable=False)
 

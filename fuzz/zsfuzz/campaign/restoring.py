@@ -14,12 +14,13 @@ RESTORED = "restored"
 
 @dataclass(frozen=True)
 class Totals:
-    """What totals.json has: time, the last worker's number, and all counters."""
+    """What totals.json has: time, the last worker's number, all counters, and the options."""
 
     seconds: float = 0.0
     wall: float = 0.0
     last_worker: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    options: str = ""  # JSON
 
     @classmethod
     def read(cls, path: Path) -> Totals:
@@ -30,7 +31,7 @@ class Totals:
             numbers = float(known["seconds"]), float(known["wall"]), int(known["last_worker"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
-        return cls(*numbers, counters)
+        return cls(*numbers, counters, str(known.get("options", "")))
 
 
 def restore(state: State) -> int:
@@ -45,7 +46,7 @@ def restore(state: State) -> int:
         if known.seconds > state.seconds():
             run = state.insert(
                 "runs", wall=known.wall, at=known.seconds, pid=0, host="",
-                options=_options(state), ended=RESTORED,
+                options=last_options(state) or "{}", ended=RESTORED,
             )  # fmt: skip
         else:
             run = 0
@@ -57,7 +58,7 @@ def restore(state: State) -> int:
     return lacks.get("programs", 0)
 
 
-def _options(state: State) -> str:
-    """Repeat the last options, so that the next start still has them."""
+def last_options(state: State) -> str:
+    """Give the options of the last start as JSON, though the database has forgotten it."""
     rows = state.rows("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
-    return str(rows[0]["options"]) if rows else "{}"
+    return str(rows[0]["options"]) if rows else Totals.read(state.layout.totals).options

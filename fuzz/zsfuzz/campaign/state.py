@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,8 @@ Row = dict[str, Any]
 class State:
     """The database of one campaign; see schema.py for what is in it."""
 
-    def __init__(self, root: Path, connection: sqlite3.Connection, repaired: str = "") -> None:
+    def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
         self.layout = Layout(root)
-        self.repaired = repaired  # what was wrong with the database before this one
         self._connection = connection
 
     @classmethod
@@ -36,8 +36,15 @@ class State:
 
     @classmethod
     def write(cls, root: Path) -> Self:
-        """Open as the only writer; sets aside what is damaged.  Raises sqlite3.OperationalError."""
-        return cls(root, *open_for_writing(root))
+        """Open as the only writer; sets aside what is damaged, and notes that as the first event.
+
+        Raises sqlite3.OperationalError.
+        """
+        connection, damage = open_for_writing(root)
+        state = cls(root, connection)
+        if damage:
+            state.insert("events", at=0.0, wall=time.time(), kind="damage", text=damage)
+        return state
 
     def close(self) -> None:
         """Close the database; what was committed stays."""

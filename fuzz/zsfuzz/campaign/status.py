@@ -115,8 +115,9 @@ def _sum_of(kernels: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 def _workers(state: State) -> list[dict[str, Any]]:
     return state.rows(
-        "SELECT workers.id, slot, design, flavour, variant, faults, place, pid, workers.at,"
-        " seconds, programs, operations, counters ->> '$.restarts' AS restarts"
+        "SELECT workers.id, slot, design, flavour, iif(variant = '', 'default', variant) variant,"
+        " faults, place, pid, workers.at, seconds, programs, operations,"
+        " ifnull(counters ->> '$.restarts', 0) AS restarts"
         " FROM workers JOIN kernels ON kernels.key = kernel"
         " WHERE ended IS NULL ORDER BY slot"
     )

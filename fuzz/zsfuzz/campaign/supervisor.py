@@ -51,7 +51,7 @@ class Supervisor:
         self.layout = Layout(root)
         self.options = options
         self.kernels = list(kernels)
-        self.trouble = ""  # why nothing can be saved now
+        self._troubles: dict[str, str] = {}  # what cannot be done now, and why
         self.ran = 0  # workers that ran a program, in this run
         self.died = 0
         self._wait = wait
@@ -103,9 +103,7 @@ class Supervisor:
 
     def _note_start(self, left: int, saved: int) -> None:
         event = self.recorder.event
-        event("start", f"{len(self.slots)} workers, {len(self.kernels)} kernels")
-        if self.state.repaired:
-            event("damage", self.state.repaired)
+        event("start", f"workers: {len(self.slots)}, kernels: {len(self.kernels)}")
         if self.restored:
             event("damage", f"the database had forgotten {self.restored:,} programs")
         if left:
@@ -123,10 +121,10 @@ class Supervisor:
         why = "failed"
         try:
             while not self._over(seconds):
-                self._guarded(lambda: self._tick(spawn))
+                self._guarded("run", lambda: self._tick(spawn))
                 if clock.run_seconds - recorded >= RECORD_EVERY:
                     recorded = clock.run_seconds
-                    self._guarded(self._record)
+                    self._guarded("save", self._record)
                 if clock.run_seconds - looked >= RECORD_EVERY:
                     looked = clock.run_seconds
                     show()
@@ -144,16 +142,21 @@ class Supervisor:
         late = seconds is not None and self.recorder.clock.run_seconds >= seconds
         return self._stop_asked or late
 
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Do what a full disk may prevent; it is done again at the next tick."""
+    @property
+    def troubled(self) -> bool:
+        """Tell whether a full disk, say, prevents something now."""
+        return bool(self._troubles)
+
+    def _guarded(self, what: str, action: Callable[[], None]) -> None:
+        """Do what a full disk may prevent; it is done again at the next tick, and told of once."""
         try:
             action()
         except DISK_ERRORS as error:
-            if not self.trouble:
-                self.recorder.event("disk", f"cannot save: {error}")
-            self.trouble = str(error)
+            if what not in self._troubles:
+                self.recorder.event("disk", f"cannot {what}: {error}")
+            self._troubles[what] = str(error)
         else:
-            self.trouble = ""
+            self._troubles.pop(what, None)
 
     def _finish(self, why: str) -> None:
         """End all workers, in order if they can, and write all that is known."""

@@ -54,7 +54,9 @@ def render(status: Status, state: State) -> RenderableType:
     if rates:
         parts.append(Text(f"programs/s  {spark(rates)}  {rates[-1]:,.0f}"))
         parts.append(Text(f"corpus      {spark([p['corpus'] for p in points])}"))
-    parts += [Text(""), _kernels(status), Text(""), _workers(status)]
+    parts += [Text(""), _kernels(status)]
+    if status["workers"]:
+        parts += [Text(""), _workers(status)]
     if status["findings"]:
         parts += [Text(""), _findings(status)]
     if status["events"]:
@@ -76,10 +78,10 @@ def _kernels(status: Status) -> Table:
 def _workers(status: Status) -> Table:
     table = _table("worker", "pid", "kernel", "faults", ">seconds", ">programs", ">guests lost")
     for one in status["workers"]:
-        kernel = " ".join(filter(None, (one["design"], one["flavour"], one["variant"])))
+        kernel = " ".join((one["design"], one["flavour"], one["variant"]))
         table.add_row(
             str(one["id"]), str(one["pid"]), kernel, one["faults"],
-            f"{one['seconds']:.0f}", f"{one['programs']:,}", str(one["restarts"] or 0),
+            f"{one['seconds']:.0f}", f"{one['programs']:,}", str(one["restarts"]),
         )  # fmt: skip
     return table
 

@@ -138,10 +138,11 @@ def test_a_splat_while_a_program_runs_is_that_programs_trouble(machine: Boot) ->
 # ---- ways out ------------------------------------------------------------------------------
 
 PARENT = """\
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from guest_support import built, machine_of, session_of
 from zsfuzz.guest.process import UmlOptions
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 guest = machine_of(built("zspage", "plain"), Path(sys.argv[1]))
 guest.run(b"")
 print(json.dumps(session_of(guest.pid)), flush=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +31,7 @@ from zsfuzz.boot import boot
 from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
 from zsfuzz.guest.machine import Machine
-from zsfuzz.guest.process import UmlOptions
+from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.uml import Uml
 from zsfuzz.outcome import Outcome
 from zsfuzz.text import parse_program
@@ -38,6 +39,8 @@ from zsfuzz.text import parse_program
 GOOD = SEEDS[0].program.wire
 # Takes seconds: each operation makes or removes a directory in the guest.
 LONG = parse_program("c7 = cgroup_create(parent=c2)\ncgroup_remove(c7)\n" * 500).wire
+
+STARVED = 1000  # looks at the scheduler's figures, in which the guest only waits
 
 Boot = Callable[..., Machine]
 
@@ -92,6 +95,24 @@ def test_a_guest_that_stands_still_hangs(machine: Boot) -> None:
     os.kill(guest.pid, signal.SIGSTOP)
     with pytest.raises(GuestHang, match=r"no operation was finished for 1 s"):
         guest.run(GOOD)
+
+
+def test_a_guest_that_gets_no_cpu_does_not_hang(
+    machine: Boot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still here: what the host's scheduler says of it is invented."""
+    guest = machine(deadline=0.1)
+    looks: list[float] = []
+
+    def starved(_self: object) -> float:
+        looks.append(time.monotonic() if len(looks) < STARVED else looks[-1])
+        return looks[-1]
+
+    monkeypatch.setattr(UmlProcess, "starved", property(starved))
+    os.kill(guest.pid, signal.SIGSTOP)
+    with pytest.raises(GuestHang):
+        guest.run(GOOD)
+    assert len(looks) > STARVED
 
 
 def test_after_a_hang_the_next_program_agrees_and_no_process_is_left(machine: Boot) -> None:

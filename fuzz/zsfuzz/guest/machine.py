@@ -156,17 +156,20 @@ class Machine:
     def _wait(self, pause: float = 0.0) -> None:
         """Poll with a deadline that starts anew whenever the module has done an operation.
 
+        Time in which the guest waits for a CPU, as others have them all, does not count.
         With a `pause`, in seconds, between polls the CPU is left to others.
         """
-        heartbeat, since = -1, time.monotonic()
+        heartbeat, since, starved = -1, time.monotonic(), -1.0
         while not self.ring.answered(1 if pause else _POLLS):
             time.sleep(pause)
             if not self._uml.alive:
                 raise GuestLost(f"the guest {self._uml.exit_status} in mid-program", self.console())
             beat, now = self.ring.info("heartbeat"), time.monotonic()
             if beat != heartbeat:
-                heartbeat, since = beat, now
-            elif now - since > self._deadline:
+                heartbeat, since, starved = beat, now, -1.0
+            elif starved < 0.0:  # only now: looking takes as long as a short program
+                starved = self._uml.starved
+            elif now - since > self._deadline + self._uml.starved - starved:
                 reason = f"no operation was finished for {self._deadline:g} s"
                 raise GuestHang(reason, self.console())
 

@@ -117,6 +117,14 @@ class UmlProcess:
         return self._process.poll() is None
 
     @property
+    def starved(self) -> float:
+        """Tell how many seconds the kernel's process has waited for a CPU; 0 if nobody counts."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    @property
     def exit_status(self) -> str:
         """Say in words how the process ended."""
         code = self._process.poll()

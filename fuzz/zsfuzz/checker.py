@@ -57,6 +57,7 @@ class Checker:
         for data in self._take_fresh():
             self._check(data)
         self._audit()
+        self.stats.set("killed", self.runner.killed)
         self.stats.tally()
         self.triage.write_counts()
         self.machine.close()

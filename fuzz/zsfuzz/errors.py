@@ -101,7 +101,14 @@ class Unanswered(ZsfuzzError):
 
 
 class GuestLost(Unanswered):
-    """The guest went away in mid-program: a kernel panic, or someone killed it from outside."""
+    """The guest went away in mid-program: a kernel panic, usually."""
+
+
+class GuestKilled(GuestLost, HarnessError):
+    """The guest was ended by SIGKILL, which no kernel sends itself: no evidence against it.
+
+    Usual causes: the host's OOM killer, a limit of a container, a user.
+    """
 
 
 class GuestHang(Unanswered):

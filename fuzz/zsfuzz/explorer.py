@@ -137,6 +137,7 @@ class Explorer:
     def _note_time(self, now: float) -> None:
         self.stats.set("microseconds", int(1e6 * (now - self.started)))
         self.stats.set("restarts", self.machine.starts - 1)
+        self.stats.set("killed", self.runner.killed)
 
     def _learn(self) -> None:
         """Let the mutator know what the kernel compared in the last program."""

@@ -124,6 +124,7 @@ class Result:
             "audits": self.total("audits"),
             "compiled": self.compiled,
             "restarts": self.total("restarts"),
+            "killed": self.total("killed"),
             "workers": self.stats,
             "bad_files": list(self.bad_files),
             "no_swap": self.no_swap,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from zsfuzz.console.complaints import Splat, find_splats
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import GuestLost, KernelSplat, Unanswered
+from zsfuzz.errors import GuestKilled, GuestLost, HarnessError, KernelSplat, Unanswered
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import Disagreement, Lockstep
 from zsfuzz.oracle import Divergence, compare
@@ -16,6 +16,8 @@ from zsfuzz.program import Program
 from zsmodel import Model
 
 ORPHAN_TITLE = "owner outlives its cgroup and all its objects"
+# Guests that may be killed from outside while they run one program.
+KILLED_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Trouble:
 class Runner:
     """Run programs on a target beside the model; after Trouble the guest is a fresh one.
 
-    HarnessError and GuestRefused pass through: they are faults of ours, not of the kernel.
+    HarnessError and GuestRefused pass through: they are faults of ours, not of the kernel.  A guest
+    that someone kills from outside is replaced and counted in `killed`, and the program run again.
     """
 
     def __init__(self, target: Target, model: Model) -> None:
         self.target = target
         self.model = model
         self.lockstep = Lockstep(target, model)
+        self.killed = 0
 
     def run(self, wire: bytes) -> Trouble | None:
         """Run one well-formed program; None means that kernel and model agree."""
@@ -55,7 +59,27 @@ class Runner:
         return trouble
 
     def check(self, wire: bytes) -> Trouble | None:
-        """Run a program, and leave it to the caller to restart the target after trouble."""
+        """Run a program, and leave it to the caller to restart the target after trouble.
+
+        HarnessError if guest after guest is killed from outside.
+        """
+        for _ in range(KILLED_IN_A_ROW):
+            try:
+                return self._check_once(wire)
+            except GuestKilled as error:
+                reason = error.reason
+                self.replace_killed()
+        raise HarnessError(
+            f"{KILLED_IN_A_ROW} guests were lost in a row, from outside: {reason}: "
+            "if `dmesg` tells of the OOM killer, let fewer workers run or free some memory"
+        )
+
+    def replace_killed(self) -> None:
+        """Go on with a fresh guest after one that was killed from outside."""
+        self.killed += 1
+        self.target.restart()
+
+    def _check_once(self, wire: bytes) -> Trouble | None:
         try:
             found = self.lockstep.check(wire)
         except (Unanswered, KernelSplat) as error:
@@ -76,8 +100,14 @@ class Runner:
         return compare(program, found.kernel, found.model, self.target.kernel)
 
     def _guest_trouble(self, wire: bytes, error: Unanswered | KernelSplat) -> Trouble:
-        outcome, title, splat = demise_of(error)
+        """Say what became of the guest; GuestKilled if that came from outside, and says nothing."""
         before = self._wrong_before(wire, error) if isinstance(error, Unanswered) else None
+        try:
+            outcome, title, splat = demise_of(error)
+        except GuestKilled:
+            if before is None:
+                raise
+            title, splat = "killed from outside", None
         if before is not None:
             end = "died" if isinstance(error, GuestLost) else "hung"
             reason = f"then the guest {end}: {title}"
@@ -110,14 +140,20 @@ class Runner:
         Lockdep and kmemleak complain there and do not taint the kernel.
         """
         try:
-            orphans = self.target.audit()
-        except (Unanswered, KernelSplat) as error:
-            trouble: Trouble | None = self._guest_trouble(b"", error)
-        else:
-            trouble = self._leftovers(orphans)
+            trouble = self._audit_once()
+        except GuestKilled:  # and with it what could have been seen
+            self.replace_killed()
+            return None
         if trouble is not None:
             self.target.restart()
         return trouble
+
+    def _audit_once(self) -> Trouble | None:
+        try:
+            orphans = self.target.audit()
+        except (Unanswered, KernelSplat) as error:
+            return self._guest_trouble(b"", error)
+        return self._leftovers(orphans)
 
     def _leftovers(self, orphans: int) -> Trouble | None:
         console = self.target.console()

@@ -20,6 +20,7 @@ class Stats:
         "operations",
         "skipped",  # programs left out because dear operations had their share of the time
         "restarts",
+        "killed",  # guests, from outside
         "audits",
         "tolerated",
         "settled",  # new findings that were replayed, minimised and saved

@@ -103,6 +103,8 @@ def _head(result: Result) -> RenderableType:
     table.add_row("corpus", f"{result.new_inputs} new programs")
     if result.no_swap:
         table.add_row("swap path", f"not tested, all its operations are refused: {result.no_swap}")
+    if killed := result.total("killed"):
+        table.add_row("guests", f"{killed:,} killed from outside (no memory?) and replaced")
     for error in result.bad_files:
         table.add_row("left out", error)
     return table

@@ -29,7 +29,7 @@ from guest_support import (
 
 from zsfuzz.boot import boot
 from zsfuzz.console.complaints import find_splats
-from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
+from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, HarnessError, KernelSplat
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.uml import Uml
@@ -70,14 +70,27 @@ def test_a_guest_killed_in_mid_program_is_lost(machine: Boot) -> None:
     guest = machine()
     target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGKILL))
     target.post(LONG)
-    with pytest.raises(GuestLost, match="killed by SIGKILL in mid-program"):
+    with pytest.raises(GuestKilled, match="was killed by SIGKILL in mid-program"):
         guest.collect()
+
+
+def test_a_program_whose_guest_was_killed_from_outside_is_run_again(machine: Boot) -> None:
+    guest = machine()
+    runner = runner_of(guest)
+
+    def kill(guest: Machine) -> None:
+        runner.lockstep.target = guest
+        os.kill(guest.pid, signal.SIGKILL)
+
+    runner.lockstep.target = Interrupted(guest, kill)
+    assert runner.run(LONG) is None
+    assert (runner.killed, guest.starts) == (1, 2)
 
 
 def test_after_a_lost_guest_the_next_program_agrees(machine: Boot) -> None:
     guest = machine()
     runner = runner_of(guest)
-    runner.lockstep.target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGKILL))
+    runner.lockstep.target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGSEGV))
     with watched(session_of(guest.pid)) as old:
         trouble = runner.run(LONG)
         assert trouble is not None

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat
+from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
 from zsmodel import Kernel, Model, zspage
@@ -57,7 +57,7 @@ def bytes_left(answer: bytes, count: int) -> bytes:
 class FakeTarget:
     """Implements Target.  Each of `warns`, `dies` and `leaks` names programs that do so.
 
-    What dies hangs instead if `hangs` is set.
+    What dies hangs instead if `hangs` is set, or is killed from outside so many `killed` times.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class FakeTarget:
         self.warns, self.dies, self.leaks = warns, dies, leaks
         self.finishes = 0  # operations, before it dies
         self.hangs = False
+        self.killed = self.audits_killed = 0
         self.starts = 1
         self.wires: list[bytes] = []  # all that was run
         self.since_start: list[bytes] = []
@@ -84,6 +85,9 @@ class FakeTarget:
                 results = self.answer(wire)[: self.finishes * RESULT_SIZE]
             if self.hangs:
                 raise GuestHang("no operation was finished for 10 s", "", results)
+            if self.killed:
+                self.killed -= 1
+                raise GuestKilled("the guest was killed by SIGKILL", "", results)
             raise GuestLost("the guest exited", "Kernel panic - not syncing: died", results)
         with self.fault():
             answer = self.answer(wire)
@@ -98,6 +102,9 @@ class FakeTarget:
         return []
 
     def audit(self) -> int:
+        if self.audits_killed:
+            self.audits_killed -= 1
+            raise GuestKilled("the guest was killed by SIGKILL")
         return sum(self.leaks(Program.from_wire(wire)) for wire in self.since_start)
 
     def console(self) -> str:

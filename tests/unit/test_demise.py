@@ -7,7 +7,7 @@ import pytest
 
 from zsfuzz.console.complaints import last_words
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import GuestHang, GuestLost, HarnessError, KernelSplat
+from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, HarnessError, KernelSplat
 from zsfuzz.outcome import Outcome
 
 LOGS = Path(__file__).parents[1] / "snapshots" / "console"
@@ -24,11 +24,11 @@ def verdict(error):
 
 def test_a_host_without_memory_is_a_failure_of_the_harness():
     with pytest.raises(HarnessError, match="free some space on /dev/shm"):
-        demise_of(GuestLost("the guest killed by SIGABRT", log("host-memory")))
+        demise_of(GuestLost("the guest was killed by SIGABRT", log("host-memory")))
 
 
 def test_a_guest_that_panicked_has_the_panic_for_a_title():
-    lost = GuestLost("the guest killed by SIGABRT", log("migration-loses-array"))
+    lost = GuestLost("the guest was killed by SIGABRT", log("migration-loses-array"))
     assert verdict(lost) == (Outcome.KERNEL_SPLAT, "NULL pointer in obj_store_objcg")
 
 
@@ -51,3 +51,13 @@ def test_a_hang_and_a_taint_without_a_word():
     assert verdict(hang) == (Outcome.GUEST_HANG, "guest does not answer")
     splat = KernelSplat("the kernel complained", "")
     assert verdict(splat) == (Outcome.KERNEL_SPLAT, "kernel tainted itself without a message")
+
+
+def test_a_guest_that_was_killed_from_outside_is_a_failure_of_the_harness():
+    with pytest.raises(HarnessError, match="was killed by SIGKILL"):
+        demise_of(GuestKilled("the guest was killed by SIGKILL", log("silent-death")))
+
+
+def test_a_guest_that_complained_and_was_killed_then_has_the_complaint_for_a_title():
+    lost = GuestKilled("the guest was killed by SIGKILL", log("migration-loses-array"))
+    assert verdict(lost) == (Outcome.KERNEL_SPLAT, "NULL pointer in obj_store_objcg")

@@ -14,6 +14,7 @@ from fake_target import (
     runner_on,
 )
 
+from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.text import parse_program
@@ -120,3 +121,38 @@ def test_a_check_leaves_the_guest_as_it_is() -> None:
     target = FakeTarget(free_keeps_owner)
     assert runner_on(target).check(KEPT) is not None
     assert target.starts == 1
+
+
+# ---- guests that are killed from outside -------------------------------------------------------
+
+
+def test_a_program_whose_guest_was_killed_is_run_again() -> None:
+    target = FakeTarget(dies=lambda _: target.killed > 0)
+    target.killed = 2
+    runner = runner_on(target)
+    assert runner.run(KEPT) is None
+    assert (runner.killed, target.starts, len(target.wires)) == (2, 3, 3)
+
+
+def test_guests_that_are_killed_without_end_are_a_failure_of_the_harness() -> None:
+    target = FakeTarget(dies=lambda _: True)
+    target.killed = 100
+    with pytest.raises(HarnessError, match="5 guests were lost in a row, from outside: the guest was killed"):
+        runner_on(target).run(KEPT)
+
+
+def test_a_wrong_answer_before_a_guest_was_killed_is_a_finding() -> None:
+    target = FakeTarget(free_keeps_owner, dies=frees)
+    target.finishes, target.killed = 4, 1
+    trouble = runner_on(target).run(KEPT)
+    assert trouble is not None
+    assert (trouble.outcome, trouble.title) == (Outcome.DIVERGENCE, KEPT_TITLE)
+    assert trouble.reason == "then the guest died: killed from outside"
+
+
+def test_an_audit_whose_guest_was_killed_sees_nothing() -> None:
+    target = FakeTarget()
+    target.audits_killed = 1
+    runner = runner_on(target)
+    assert runner.audit() is None
+    assert (runner.killed, target.starts) == (1, 2)

@@ -25,6 +25,7 @@ _COUNTERS = {
     "programs": "Programs that were run.",
     "operations": "Operations of these programs.",
     "restarts": "Guests that were replaced after trouble.",
+    "killed": "Of these, guests that were killed from outside.",
 }
 _GAUGES = {
     "corpus": "Programs in the corpus.",

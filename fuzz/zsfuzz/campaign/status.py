@@ -66,6 +66,7 @@ def status_of(state: State) -> Status:
         "workers": _workers(state),
         "workers_ended": _ended(state),
         "restarts": totals.get("restarts", 0),
+        "killed": totals.get("killed", 0),
         "counters": totals,
         "events": state.rows(
             "SELECT at, kind, worker, text FROM events ORDER BY id DESC LIMIT ?", EVENTS

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
-from zsfuzz.errors import GuestHang, HarnessError, KernelSplat, Unanswered
+from zsfuzz.errors import GuestHang, GuestKilled, HarnessError, KernelSplat, Unanswered
 from zsfuzz.outcome import Outcome
 
 
 def demise_of(error: Unanswered | KernelSplat) -> tuple[Outcome, str, Splat | None]:
-    """Find outcome, title and the first complaint; HarnessError if this machine is to blame."""
+    """Find outcome, title and the first complaint; HarnessError if this machine is to blame.
+
+    A guest that was killed from outside is raised again: that is such an error.
+    """
     splats = find_splats(error.console)
     for splat in splats:
         if splat.kind == HOST:
             raise HarnessError(f"{splat.title}: free some space on /dev/shm, then start again")
     if splats:
         return Outcome.KERNEL_SPLAT, splats[0].title, splats[0]
+    if isinstance(error, GuestKilled):
+        raise error
     if isinstance(error, KernelSplat):
         return Outcome.KERNEL_SPLAT, "kernel tainted itself without a message", None
     if isinstance(error, GuestHang):

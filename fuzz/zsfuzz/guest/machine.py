@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from zsfuzz.errors import GuestHang, GuestLost, KernelSplat, Unanswered
+from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, KernelSplat, Unanswered
 from zsfuzz.guest.abi import Abi
 from zsfuzz.guest.lengths import check_lengths
 from zsfuzz.guest.process import UmlOptions
@@ -91,7 +91,7 @@ class Machine:
         self.ring.post(wire, self.flags)
 
     def collect(self) -> bytes:
-        """Wait for its answer; GuestHang, GuestLost, KernelSplat or GuestRefused otherwise."""
+        """Wait for its answer; what Target says, or GuestRefused, otherwise."""
         if not self.ring.answered(_POLLS):
             self._wait_for_one()
         if self.ring.info("taint"):
@@ -163,7 +163,8 @@ class Machine:
         while not self.ring.answered(1 if pause else _POLLS):
             time.sleep(pause)
             if not self._uml.alive:
-                raise GuestLost(f"the guest {self._uml.exit_status} in mid-program", self.console())
+                kind = GuestKilled if self._uml.killed else GuestLost
+                raise kind(f"the guest {self._uml.exit_status} in mid-program", self.console())
             beat, now = self.ring.info("heartbeat"), time.monotonic()
             if beat != heartbeat:
                 heartbeat, since, starved = beat, now, -1.0

@@ -125,13 +125,18 @@ class UmlProcess:
             return 0.0
 
     @property
+    def killed(self) -> bool:
+        """Tell whether it was ended by SIGKILL: never by itself, it dies of SIGABRT or SIGSEGV."""
+        return self._process.poll() == -signal.SIGKILL
+
+    @property
     def exit_status(self) -> str:
         """Say in words how the process ended."""
         code = self._process.poll()
         if code is None:
             return "still running"
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+            return f"was killed by {signal.Signals(-code).name}"
         return f"exited with {code}"
 
     def console_text(self) -> str:

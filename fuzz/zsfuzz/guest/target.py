@@ -12,8 +12,8 @@ class Target(Protocol):
     """Runs one program at a time; `post` and `collect` let the caller work in between.
 
     Implementations raise GuestLost or GuestHang from `collect` when the kernel went away or
-    stands still, KernelSplat when it ran the program but complained, and HarnessError for faults
-    of ours; after any of these, `restart` must be called before the next `post`.
+    stands still, GuestKilled when someone ended it from outside, KernelSplat when it ran the
+    program but complained, and HarnessError for faults of ours; after any of these, `restart` must be called before the next `post`.
     """
 
     kernel: Kernel

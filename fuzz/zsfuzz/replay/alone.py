@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import KernelSplat, Unanswered
+from zsfuzz.errors import GuestKilled, KernelSplat, Unanswered
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.history import find_culprit
 from zsfuzz.lockstep import Disagreement
@@ -66,19 +66,18 @@ class Judge:
 
     def search(self, batch: Sequence[Task], error: Unanswered | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""
-        _, title, splat = demise_of(error)
-        title = title if splat else BATCH_TITLE
-        trouble = Trouble(
-            Outcome.FLAKY, title, b"", error.reason, splat=splat, console=error.console
-        )
-        self._runner.target.restart()
+        trouble = _batch_trouble(error)
+        if trouble is None:
+            self._runner.replace_killed()
+        else:
+            self._runner.target.restart()
         guilty = 0
         for task in batch:
             found = self._runner.run(task.wire)
             if found is not None:
                 guilty += 1
                 self.found(task, found)
-        if not guilty:
+        if trouble is not None and not guilty:
             self._blame_all(batch, trouble)
 
     def left_behind(self, tasks: Sequence[Task], trouble: Trouble) -> None:
@@ -123,3 +122,13 @@ class Judge:
         self._found[task.path] = Verdict(
             task.path, trouble.outcome, hits, tries, trouble.title, text, others
         )
+
+
+def _batch_trouble(error: Unanswered | KernelSplat) -> Trouble | None:
+    """Say what a batch ended with; None for a guest that was killed from outside."""
+    try:
+        _, title, splat = demise_of(error)
+    except GuestKilled:
+        return None
+    title = title if splat else BATCH_TITLE
+    return Trouble(Outcome.FLAKY, title, b"", error.reason, splat=splat, console=error.console)

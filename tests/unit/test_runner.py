@@ -137,7 +137,9 @@ def test_a_program_whose_guest_was_killed_is_run_again() -> None:
 def test_guests_that_are_killed_without_end_are_a_failure_of_the_harness() -> None:
     target = FakeTarget(dies=lambda _: True)
     target.killed = 100
-    with pytest.raises(HarnessError, match="5 guests were lost in a row, from outside: the guest was killed"):
+    with pytest.raises(
+        HarnessError, match="5 guests were lost in a row, from outside: the guest was killed"
+    ):
         runner_on(target).run(KEPT)
 
 

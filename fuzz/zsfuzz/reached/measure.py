@@ -15,6 +15,7 @@ from zsfuzz.boot import boot
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import HarnessError
 from zsfuzz.mutation.rawbytes import encode
+from zsfuzz.outcome import Outcome
 from zsfuzz.reached.counters import CounterReader, Profile
 from zsfuzz.reached.lines import Lines, count_lines
 from zsfuzz.runner import Runner
@@ -83,8 +84,15 @@ def _run_worker(
         "the explorer", ["zsfuzz.reached.worker", *files], work / "explore.log",
         seconds=max(times) + PATIENCE,
     )  # fmt: skip
-    if found := sorted(work.glob("findings/*/report.txt")):
-        raise HarnessError(f"kernel and model differ, run `zsfuzz run`: {found[0].read_text()}")
+    raise_on_findings(work)
+
+
+def raise_on_findings(output: Path) -> None:
+    """Raise HarnessError if kernel and model differ; what does not come again may be the host's."""
+    for path in sorted(output.glob("findings/*/finding.json")):
+        if json.loads(path.read_text())["outcome"] != Outcome.FLAKY.value:
+            report = (path.parent / "report.txt").read_text()
+            raise HarnessError(f"kernel and model differ, run `zsfuzz run`: {report}")
 
 
 def selftests(kernel: Kernel, progress: BuildProgress, limit: float = LIMIT) -> Reached:

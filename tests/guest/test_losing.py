@@ -29,7 +29,7 @@ from guest_support import (
 
 from zsfuzz.boot import boot
 from zsfuzz.console.complaints import find_splats
-from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, HarnessError, KernelSplat
+from zsfuzz.errors import GuestHang, GuestKilled, HarnessError, KernelSplat
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import UmlOptions, UmlProcess
 from zsfuzz.guest.uml import Uml

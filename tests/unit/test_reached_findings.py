@@ -28,5 +28,5 @@ def test_a_finding_that_does_not_come_again_does_not_end_it(tmp_path: Path) -> N
 def test_a_difference_ends_it_with_its_report(tmp_path: Path) -> None:
     save(tmp_path, Outcome.FLAKY)
     save(tmp_path, Outcome.DIVERGENCE)
-    with pytest.raises(HarnessError, match="kernel and model differ.*owner lost"):
+    with pytest.raises(HarnessError, match=r"kernel and model differ.*owner lost"):
         raise_on_findings(tmp_path)

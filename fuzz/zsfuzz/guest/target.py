@@ -13,7 +13,8 @@ class Target(Protocol):
 
     Implementations raise GuestLost or GuestHang from `collect` when the kernel went away or
     stands still, GuestKilled when someone ended it from outside, KernelSplat when it ran the
-    program but complained, and HarnessError for faults of ours; after any of these, `restart` must be called before the next `post`.
+    program but complained, and HarnessError for faults of ours; after any of these, `restart` must
+    be called before the next `post`.
     """
 
     kernel: Kernel

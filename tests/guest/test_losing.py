@@ -90,7 +90,7 @@ def test_a_program_whose_guest_was_killed_from_outside_is_run_again(machine: Boo
 def test_after_a_lost_guest_the_next_program_agrees(machine: Boot) -> None:
     guest = machine()
     runner = runner_of(guest)
-    runner.lockstep.target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGSEGV))
+    runner.lockstep.target = Interrupted(guest, lambda g: os.kill(g.pid, signal.SIGABRT))
     with watched(session_of(guest.pid)) as old:
         trouble = runner.run(LONG)
         assert trouble is not None

@@ -96,4 +96,5 @@ def _explain(path: Path, output: str, tree: Path) -> str:
     hunks = [ln.strip() for ln in lines if "FAILED" in ln or "malformed" in ln or "find file" in ln]
     where = f" to {files[-1]}" if files else ""
     why = "; ".join(hunks) or lines[-1]
-    return f"{path.name} does not apply{where} ({why}): rebase it on the source in {tree.name}"
+    source = tree.name.removesuffix(".partial")  # a tree has that name until it is whole
+    return f"{path.name} does not apply{where} ({why}): rebase it on the source in {source}"

@@ -17,8 +17,8 @@ from zsfuzz.bench.replay import bench_replay
 from zsfuzz.bench.speedcli import bench_speed
 from zsfuzz.campaign.cli import campaign as campaign_group
 from zsfuzz.corpus.cli import corpus as corpus_group
+from zsfuzz.corpus.edit import load_all
 from zsfuzz.corpus.textfile import to_text
-from zsfuzz.corpusfile import load
 from zsfuzz.doctorcli import doctor_command
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.matrixcli import matrix_command
@@ -27,6 +27,7 @@ from zsfuzz.outcome import EXIT_HARNESS_ERROR
 from zsfuzz.probe.cli import probe_command
 from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
+from zsfuzz.replay.verdict import BadFile
 from zsfuzz.repro.checkcli import check_reproducers
 from zsfuzz.repro.cli import repro as repro_command
 from zsfuzz.runcli import run_command
@@ -92,19 +93,15 @@ main.add_command(minimise_command, "minimize")
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def show(files: tuple[Path, ...]) -> None:
-    """Print saved programs as text, with what they are for."""
-    failed = False
-    for path in files:
-        try:
-            entry = load(path)
-        except ZsfuzzError as error:
-            say(f"error: {error}", err=True)
-            failed = True
-            continue
-        say(f"# {one_line(str(path))}\n{to_text(entry)}")
-    if failed:
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+def show(paths: tuple[Path, ...]) -> None:
+    """Print saved programs (files, or folders of them) as text, with what they are for."""
+    errors: list[BadFile] = []
+    for entry in load_all(paths, errors):
+        say(f"# {one_line(str(entry.path))}\n{to_text(entry)}")
+    for error in errors:
+        say(f"error: {error}", err=True)
+    if errors:
         sys.exit(EXIT_HARNESS_ERROR)
 
 

@@ -73,3 +73,14 @@ def test_a_full_disk_behind_stdout_is_no_finding(tmp_path: Path) -> None:
 
 def test_help_is_clean() -> None:
     assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+
+
+def test_show_takes_folders_and_names_what_it_cannot_use(tmp_path: Path) -> None:
+    save(tmp_path / "a", Entry(parse_program("shrink(p0)"), note="shrinks"))
+    (tmp_path / "a" / "bad.msgpack").write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(main, ["show", str(tmp_path / "a"), str(tmp_path / "empty")])
+    assert done.exit_code == EXIT_HARNESS_ERROR
+    assert "shrink(p0)" in done.stdout
+    assert "bad.msgpack: " in done.stderr
+    assert "empty: no *.msgpack in it" in done.stderr

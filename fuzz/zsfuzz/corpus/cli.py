@@ -13,7 +13,7 @@ import click
 
 from zsfuzz.atomic import make_directory, replace_file
 from zsfuzz.corpus import textfile
-from zsfuzz.corpus.edit import By, Edited, merge, minimize
+from zsfuzz.corpus.edit import By, Edited, load_all, merge, minimize
 from zsfuzz.corpusfile import SUFFIX, Entry, load, pack
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.kerneloptions import kernel_options, take_kernel
@@ -108,7 +108,7 @@ def _end(ctx: click.Context, errors: Iterable[object], troubled: bool = False) -
 def stats(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     """Count programs, operations, notes and files that cannot be used."""
     errors: list[BadFile] = []
-    entries = list(_load_all(paths, errors))
+    entries = list(load_all(paths, errors))
     facts = facts_of(entries, len(errors))
     if as_json:
         say(json.dumps(facts, indent=1))
@@ -137,14 +137,6 @@ def facts_of(entries: list[Entry], broken: int) -> dict[str, Any]:
         "operations_most": lengths[-1] if lengths else 0,
         "operations_by_kind": dict(kinds.most_common()),
     }
-
-
-def _load_all(paths: tuple[Path, ...], errors: list[BadFile]) -> Iterable[Entry]:
-    for path in find_files(paths, errors):
-        try:
-            yield load(path)
-        except BadCorpusFile as error:
-            errors.append(BadFile(path, str(error)))
 
 
 # ---- convert ---------------------------------------------------------------------------------

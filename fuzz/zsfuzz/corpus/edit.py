@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -40,6 +40,15 @@ class Edited:
     situations: int
     troubled: tuple[Path, ...]
     errors: tuple[BadFile, ...]
+
+
+def load_all(paths: Sequence[Path], errors: list[BadFile]) -> Iterator[Entry]:
+    """Load all programs of files and folders; what cannot be used is added to `errors`."""
+    for path in find_files(paths, errors):
+        try:
+            yield load(path)
+        except BadCorpusFile as error:
+            errors.append(BadFile(path, str(error)))
 
 
 def read_programs(paths: Sequence[Path], errors: list[BadFile]) -> list[tuple[Path, bytes]]:

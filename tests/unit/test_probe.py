@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from fake_target import FakeTarget
 
+from zsfuzz.errors import GuestKilled
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsfuzz.program import Program
 from zsmodel import Kernel, Model
@@ -118,3 +119,10 @@ def test_the_guest_is_a_fresh_one_afterwards() -> None:
     tree = Tree("")
     probe(tree)
     assert not tree.since_start
+
+
+def test_a_guest_that_is_killed_from_outside_is_no_doubt_about_the_kernel() -> None:
+    target = FakeTarget(dies=lambda _: True)
+    target.killed = 1
+    with pytest.raises(GuestKilled):
+        probe(target)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from zsfuzz.errors import KernelSplat, Unanswered
+from zsfuzz.errors import GuestKilled, KernelSplat, Unanswered
 from zsfuzz.guest.target import Target
 from zsfuzz.probe.programs import QUESTIONS, Question
 from zsfuzz.program import Program
@@ -96,6 +96,8 @@ def _fitting(
         try:
             target.post(wire)
             answer = target.collect()
+        except GuestKilled:  # from outside: that says nothing of the kernel
+            raise
         except (KernelSplat, Unanswered):
             target.restart()
             return []

@@ -6,6 +6,9 @@
 #include "zsfuzz.h"
 #include "zsl.h"
 
+/* The bit that obj_malloc() sets in a slot's header, and obj_free() clears. */
+#define HEADER_IN_USE	1UL
+
 /* Room for @bytes, zeroed; NULL when they do not fit. */
 void *zsf_out(struct zsf_out *out, size_t bytes)
 {
@@ -35,20 +38,30 @@ static void *slot_of(void *zspage, void *class, unsigned int index)
 	       offset_in_page(at);
 }
 
+/* The word by which zsmalloc tells a free slot from one that is in use. */
+static unsigned long header_of(void *zspage, void *class, unsigned int index)
+{
+	if (ZSL_BITS(zspage, zspage_huge))
+		return ZSL_FIELD(unsigned long, zsl_zspage_page(zspage, 0),
+				 zpdesc_handle);
+	return *(unsigned long *)slot_of(zspage, class, index);
+}
+
+/* A slot that looks in use ends the list: migration would move what is not there. */
 static void put_free_list(void *zspage, void *class, u8 *to, unsigned int count)
 {
 	unsigned int objs = zsl_class_objs(class);
-	unsigned long index = ZSL_FIELD(unsigned int, zspage, zspage_freeobj);
+	unsigned long header, index = ZSL_FIELD(unsigned int, zspage, zspage_freeobj);
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		if (index >= objs) {
+		header = index < objs ? header_of(zspage, class, index) : HEADER_IN_USE;
+		if (header & HEADER_IN_USE) {
 			memset(to + i, ZSFUZZ_NONE8, count - i);
 			return;
 		}
 		to[i] = index;
-		if (objs > 1)
-			index = *(unsigned long *)slot_of(zspage, class, index) >> 1;
+		index = header >> 1;
 	}
 }
 
@@ -175,19 +188,6 @@ static void put_pool(struct zsf_session *s, unsigned int number, struct zsf_out 
 
 /* ---- objects and cgroups ----------------------------------------------- */
 
-static bool header_is_ours(void *zspage, void *class, unsigned int index,
-			   unsigned long handle)
-{
-	unsigned long header;
-
-	if (ZSL_BITS(zspage, zspage_huge))
-		header = ZSL_FIELD(unsigned long, zsl_zspage_page(zspage, 0),
-				   zpdesc_handle);
-	else
-		header = *(unsigned long *)slot_of(zspage, class, index);
-	return header == (handle | 1);
-}
-
 static void put_object(struct zsf_session *s, unsigned int number, struct zsf_out *out)
 {
 	struct zsfuzz_snap_object *snap = zsf_out(out, sizeof(*snap));
@@ -203,7 +203,7 @@ static void put_object(struct zsf_session *s, unsigned int number, struct zsf_ou
 	snap->index = zsl_obj_index(obj);
 	snap->zspage = zsf_zspage_number(s, zspage, o->pool);
 	snap->length = o->length;
-	if (header_is_ours(zspage, class, snap->index, o->handle))
+	if (header_of(zspage, class, snap->index) == (o->handle | HEADER_IN_USE))
 		snap->pattern = zsf_object_contents(s, o, false);
 	else
 		snap->pattern = ZSFUZZ_BAD_HEADER;

@@ -338,7 +338,7 @@ static int op_shrink(struct zsf_session *s, const struct zsfuzz_op *op,
 /*
  * The steps of isolate_movable_ops_page() and migrate_movable_ops_page(), with
  * the page locked throughout: the kernel lets go of it in between.  On success
- * @old_state is the state of the old page's memcg_data afterwards.
+ * @old_state is the state of the old page afterwards, which only we refer to.
  */
 static int migrate_one(struct zsf_session *s, struct page *page,
 		       struct zsfuzz_result *res, u8 *old_state)
@@ -350,6 +350,10 @@ static int migrate_one(struct zsf_session *s, struct page *page,
 	if (!newpage)
 		return -ENOMEM;
 	get_page(page);
+	if (!page_has_movable_ops(page)) {
+		ret = -ENXIO;
+		goto out_put;
+	}
 	if (!trylock_page(page))
 		goto out_put;
 	if (PageMovableOpsIsolated(page) ||
@@ -366,6 +370,8 @@ static int migrate_one(struct zsf_session *s, struct page *page,
 		mops->putback_page(page);
 	ClearPageMovableOpsIsolated(page);
 	*old_state = zsl_page_state(page);
+	if (page_count(page) != 1)
+		*old_state |= ZSFUZZ_PAGE_HELD;
 	unlock_page(newpage);
 out_unlock:
 	unlock_page(page);

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from zsmodel.classes import ClassShape
 
 POINTER: Final = 8  # in the state of a page: memcg_data has a pointer (ZSFUZZ_PAGE_POINTER)
+HELD: Final = 16  # in migrate's value: the old page is not let go (ZSFUZZ_PAGE_HELD)
 OBJEXTS: Final = 1  # MEMCG_DATA_OBJEXTS: the pointer is to an array, not to an obj_cgroup
 
 

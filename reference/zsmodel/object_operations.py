@@ -156,7 +156,7 @@ class ObjectOperations(State):
             return errno
         if obj.zspage.readers:
             return EBUSY
-        self.describe(obj, 0)  # the old page's memcg_data
+        self.describe(obj, 0)  # the old page: no memcg_data, and nobody refers to it
         return 0
 
     def lock_page(self, number: int, _pool: int, _owner: int, _size: int, arg: int) -> int:

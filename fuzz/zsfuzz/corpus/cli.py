@@ -85,6 +85,8 @@ def _tell(ctx: click.Context, edited: Edited) -> None:
         f"reached: lines {found.lines} of {found.lines_total}, sites {found.sites} of "
         f"{found.sites_total}, situations of the model {edited.situations}"
     )
+    if edited.by_chance:
+        say(f"{edited.by_chance} places were reached among the others only, and not again")
     for path in edited.troubled:
         say(f"{path}: in trouble, not counted: see `zsfuzz replay`", err=True)
     _end(ctx, edited.errors, troubled=bool(edited.troubled))

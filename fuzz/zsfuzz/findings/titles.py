@@ -7,10 +7,10 @@ shows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from errno import EBADMSG
+from errno import EBADMSG, ENXIO
 
 from zsfuzz.values import LEFTOVERS, Value, errno_word
-from zsmodel.design import POINTER
+from zsmodel.design import HELD, POINTER
 from zsmodel.wire import (
     BAD_HEADER,
     FOREIGN,
@@ -227,6 +227,14 @@ def _files_title(diff: Difference) -> str:
     return _errno_title(diff)
 
 
+def _migrate_title(diff: Difference) -> str:
+    return "page is not movable" if diff.kernel == -ENXIO else _errno_title(diff)
+
+
+def _old_page_title(diff: Difference) -> str:
+    return "old page is not let go" if _numbers(diff)[0] == HELD else "old page keeps memcg_data"
+
+
 def _leftover_title(diff: Difference) -> str:
     if diff.name == "zswap":
         return "charge left after everything was freed"
@@ -244,7 +252,8 @@ RESULT_TITLES: dict[object, Callable[[Difference], str]] = {
     ("stat_files", "value"): _charge_title,
     ("stat_files", "inuse"): _charge_title,
     ("stat_files", "ret"): _files_title,
-    ("migrate", "value"): lambda _: "old page keeps memcg_data",
+    ("migrate", "ret"): _migrate_title,
+    ("migrate", "value"): _old_page_title,
     ("shrink", "tags"): _plain_title,
     ("classes", "tags"): _plain_title,
     "ret": _errno_title,

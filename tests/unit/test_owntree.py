@@ -89,3 +89,12 @@ def test_a_tree_that_changes_meanwhile_is_not_taken_for_what_it_was(tmp_path: Pa
         sync_copy(scan, [], copy, Silent())
     sync_copy(scan_tree(tmp_path, tree), [], copy, Silent())
     assert (copy / "COPYING").read_text() == "changed in between\n"
+
+
+def test_a_checkout_that_ignores_the_kernel_is_read_as_a_folder(tmp_path: Path) -> None:
+    """Debian's source has such a .gitignore; whoever puts it under git tracks nothing of it."""
+    tree = write_tree(tmp_path / "mine")
+    wanted = scan_tree(tmp_path, tree).files.keys()
+    (tree / ".gitignore").write_text("/*\n")
+    git(tree, "init", "-q")
+    assert scan_tree(tmp_path, tree).files.keys() - {".gitignore"} == wanted

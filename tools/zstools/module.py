@@ -71,7 +71,9 @@ def _build(entry: Path, build: Path, target: Path, progress: BuildProgress, lock
     scratch.mkdir(parents=True)
     for path in (*_sources(), entry / HEADER):
         shutil.copy(path, scratch)
-    command = ["make", "-C", str(build), "ARCH=um", f"M={scratch}", f"-j{os.cpu_count() or 1}"]
+    # Not make -C BUILD: its Makefile has the path of the tree, and the cache may have been moved.
+    command = ["make", "-C", str(build.parent), f"O={build.name}", "ARCH=um", f"M={scratch}"]
+    command.append(f"-j{os.cpu_count() or 1}")
     run(
         [*command, "modules"],
         progress=progress,

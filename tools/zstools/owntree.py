@@ -24,6 +24,7 @@ from zstools.series import apply_patches, patches_hash, touched_files
 from zstools.tree import is_compiled_here, is_generated, source_files
 
 _OWN = "own"
+_ESSENTIAL = {"Makefile", "mm/zsmalloc.c"}  # no kernel that we could build is without
 _FORMAT = 1
 
 
@@ -157,11 +158,15 @@ def _files_of(tree: Path) -> Iterator[str]:
 
 
 def _listed_by_git(tree: Path) -> list[str] | None:
-    """Name what git tracks or would track; None if the tree is no checkout of its own."""
+    """Name what git tracks or would track; None if that is not the kernel.
+
+    Debian's source has a .gitignore that leaves out all but its packaging.
+    """
     if not _is_checkout(tree):
         return None
     listed = _git(tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return sorted(set(filter(None, listed.split("\0")))) if listed is not None else None
+    names = set(filter(None, (listed or "").split("\0")))
+    return sorted(names) if names >= _ESSENTIAL else None
 
 
 def _commit(tree: Path) -> str:

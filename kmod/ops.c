@@ -326,7 +326,7 @@ static int op_shrink(struct zsf_session *s, const struct zsfuzz_op *op,
 	places_save(s, op->pool);
 	res->tags = shrinker->count_objects(shrinker, &sc);
 	freed = shrinker->scan_objects(shrinker, &sc);
-	res->value = freed == SHRINK_STOP ? 0 : freed;
+	res->value = freed == SHRINK_STOP ? ZSFUZZ_NONE16 : freed;
 	res->inuse = places_changed(s, op->pool);
 	zsf_zspages_prune(s, op->pool);
 	return 0;

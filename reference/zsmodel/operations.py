@@ -46,7 +46,7 @@ class Operations(ObjectOperations):
             return ENOENT
         freeable = shrinker_count(pool)
         freed, moved = compact(pool, self.live.values())
-        self.succeed(freed, inuse=moved, tags=freeable)
+        self.succeed(freed or NONE16, inuse=moved, tags=freeable)  # SHRINK_STOP
         return 0
 
     def flush(self, _object: int, number: int, _owner: int, _size: int, _arg: int) -> int:

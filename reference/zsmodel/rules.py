@@ -244,7 +244,11 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
     },
     "compact": {"value": _COMPACTED, "inuse": _MOVED},
     "shrink": {
-        "value": _COMPACTED,
+        "value": _rule(
+            "the pages of zspages that were emptied, SHRINK_STOP if there are none",
+            "operations.py: Operations.shrink",
+            "zs_shrinker_scan, __zs_compact",
+        ),
         "inuse": _MOVED,
         "tags": _rule(
             "the unused slots of each class, in whole zspages",

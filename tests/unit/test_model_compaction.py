@@ -122,7 +122,7 @@ def test_the_shrinker_says_what_it_could_free_and_then_compacts() -> None:
     answer = Answer(fill(0, 4, TWO) + free(0, 2) + op("shrink") + op("shrink"))
     assert [(r["tags"], r["value"], r["inuse"]) for r in answer.results[-2:]] == [
         (1, 1, 1),
-        (0, 0, 0),
+        (0, wire.NONE16, 0),
     ]
     assert answer.of(wire.SNAP_POOL)[0]["compacted"] == 1
 

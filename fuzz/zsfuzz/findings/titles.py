@@ -227,6 +227,13 @@ def _files_title(diff: Difference) -> str:
     return _errno_title(diff)
 
 
+def _shrink_title(diff: Difference) -> str:
+    if NONE16 in _numbers(diff):
+        stops = "stops, though pages were freed" if diff.kernel == NONE16 else "goes on in vain"
+        return f"shrinker {stops}"
+    return _plain_title(diff)
+
+
 def _migrate_title(diff: Difference) -> str:
     return "page is not movable" if diff.kernel == -ENXIO else _errno_title(diff)
 
@@ -254,6 +261,7 @@ RESULT_TITLES: dict[object, Callable[[Difference], str]] = {
     ("stat_files", "ret"): _files_title,
     ("migrate", "ret"): _migrate_title,
     ("migrate", "value"): _old_page_title,
+    ("shrink", "value"): _shrink_title,
     ("shrink", "tags"): _plain_title,
     ("classes", "tags"): _plain_title,
     "ret": _errno_title,

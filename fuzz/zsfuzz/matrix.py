@@ -128,10 +128,13 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _seeds() -> list[bytes]:
-    entries, broken = load_dir(project_root() / "corpus" / "seeds")
-    if broken:
-        raise broken[0]
-    return [entry.program.wire for entry in entries]
+    wires = []
+    for folder in ("examples", "seeds"):
+        entries, broken = load_dir(project_root() / "corpus" / folder)
+        if broken:
+            raise broken[0]
+        wires += [entry.program.wire for entry in entries]
+    return wires
 
 
 def _row(

@@ -42,7 +42,7 @@ from zstools.progress import for_console
 @linux_option
 @click.option(
     "--programs", type=click.IntRange(min=0), default=PROGRAMS, show_default=True,
-    help="Mutated programs for each combination, besides the seeds.",
+    help="Mutated programs for each combination, besides seeds and examples.",
 )  # fmt: skip
 @click.option(
     "--output",

@@ -25,7 +25,7 @@ from zstools.errors import SourceError, ToolMissingError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
 
 ROOT = Path(__file__).parents[2]
-SEEDS = load_dir(ROOT / "corpus" / "seeds")[0]
+SEEDS = [e for name in ("examples", "seeds") for e in load_dir(ROOT / "corpus" / name)[0]]
 PATIENCE = 240  # seconds until something that never ends counts as wrong
 
 

@@ -16,6 +16,7 @@ from zsfuzz.corpusfile import Entry, load_dir, save
 from zsfuzz.text import parse_program
 
 SEEDS = ROOT / "corpus" / "seeds"
+EXAMPLES = ROOT / "corpus" / "examples"
 NOTHING_NEW = "o0 = malloc(p0, size=2720, owner=c1, pattern=1)\nfree(o0)\n"
 
 
@@ -28,24 +29,35 @@ def reach_of(folder: Path, scratch: Path, by: By) -> object:
 
 @pytest.mark.parametrize("by", By)
 def test_a_minimal_corpus_reaches_all_with_fewer_programs(by: By, tmp_path: Path) -> None:
-    edited = minimize(built("zspage", "plain"), [SEEDS], tmp_path / "min", by)
+    edited = minimize(built("zspage", "plain"), [EXAMPLES], tmp_path / "min", by)
     entries, _ = load_dir(tmp_path / "min")
-    assert len(entries) == len(edited.kept) < edited.programs == len(list(SEEDS.iterdir()))
-    assert reach_of(tmp_path / "min", tmp_path, by) == reach_of(SEEDS, tmp_path, by)
+    assert len(entries) == len(edited.kept) < edited.programs == len(list(EXAMPLES.iterdir()))
+    assert reach_of(tmp_path / "min", tmp_path, by) == reach_of(EXAMPLES, tmp_path, by)
+
+
+def test_the_seeds_reach_all_sites_of_the_examples_and_each_of_them_is_needed() -> None:
+    needed: set[Path] = set()
+    for design in ("zspage", "zpdesc"):
+        kernel = built(design, "plain")
+        whole = minimize(kernel, [SEEDS, EXAMPLES], None, By.SITES).coverage
+        edited = minimize(kernel, [SEEDS], None, By.SITES)
+        assert edited.coverage.sites == whole.sites
+        needed.update(edited.kept)
+    assert needed == set(SEEDS.iterdir())
 
 
 def test_only_what_reaches_something_new_is_merged(tmp_path: Path) -> None:
     target, source = tmp_path / "target", tmp_path / "source"
-    shutil.copytree(SEEDS, target)
+    shutil.copytree(EXAMPLES, target)
     missing = next(p for p in sorted(target.iterdir()) if "classes file" in note_of(p))
     missing.unlink()
     save(source, Entry(parse_program(NOTHING_NEW)))
-    shutil.copy(SEEDS / missing.name, source)
+    shutil.copy(EXAMPLES / missing.name, source)
     (source / "broken.msgpack").write_bytes(b"")
     edited = merge(built("zspage", "plain"), target, [source])
     assert [path.name for path in edited.kept] == [missing.name]
     assert [error.path.name for error in edited.errors] == ["broken.msgpack"]
-    assert {p.name for p in target.iterdir()} == {p.name for p in SEEDS.iterdir()}
+    assert {p.name for p in target.iterdir()} == {p.name for p in EXAMPLES.iterdir()}
 
 
 def note_of(path: Path) -> str:

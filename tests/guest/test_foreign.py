@@ -36,6 +36,7 @@ PROFILES = {
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
     "zspage-stat-arguments": ("zspage", "zspage->objcgs", "write", "create"),
+    "zspage-node-stats": ("zspage", "zspage->objcgs", "write", "create"),
     "zspage-owner-at-malloc": ("zspage", "zspage->ext->owners[]", "malloc", "setter"),
     "zpdesc-heads-only": ("zpdesc", "zpdesc->owner_table", "write", "create"),
     "zpdesc-flag-at-malloc": ("zpdesc", "zpdesc->objcgs", "write", "malloc"),

@@ -30,7 +30,7 @@ def counting() -> Kernel:
 
 @pytest.fixture(scope="module")
 def reached(counting: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Reached:
-    folders = [ROOT / "corpus" / name for name in ("seeds", "regressions")]
+    folders = [ROOT / "corpus" / name for name in ("seeds", "examples", "regressions")]
     programs = [entry.program.wire for folder in folders for entry in load_dir(folder)[0]]
     return replayed(counting, programs, tmp_path_factory.mktemp("reached"))
 

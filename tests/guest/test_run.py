@@ -243,8 +243,8 @@ def test_replay_runs_what_can_be_used_and_names_the_rest(tmp_path: Path) -> None
 
 
 def test_replay_of_good_programs_ends_clean(tmp_path: Path) -> None:
-    folder = SEEDS[0].path.parent
-    done = zsfuzz("replay", "--flavour", "plain", "--times", 2, folder, cwd=tmp_path)
+    folders = {entry.path.parent for entry in SEEDS}
+    done = zsfuzz("replay", "--flavour", "plain", "--times", 2, *folders, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{len(SEEDS)} programs, 0 in trouble, 0 files" in done.stdout
 

@@ -17,7 +17,8 @@ from zsfuzz.errors import BadCorpusFile
 from zsfuzz.text import parse_program
 
 CORPUS = Path(__file__).parents[2] / "corpus"
-ENTRIES = [entry for name in ("seeds", "regressions") for entry in load_dir(CORPUS / name)[0]]
+FOLDERS = ("seeds", "examples", "regressions")
+ENTRIES = [entry for name in FOLDERS for entry in load_dir(CORPUS / name)[0]]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.stem)

@@ -21,7 +21,9 @@ CREATE = "zs_create_pool(const char *name)"
 STRUCT = "struct zspage_lock { int lock, cnt; };"
 
 
-def read(folder: Path, *edits: tuple[str, str], hints: Hints | None = None) -> Layout:
+def read(
+    folder: Path, *edits: tuple[str, str], hints: Hints | None = None, memcontrol: str = ""
+) -> Layout:
     """Compile the toy with owners in its zspages, changed as asked, and read it."""
     text = ZSMALLOC.replace("\tzs_create_pool(argv[0]);\n", "")
     for old, new in edits:
@@ -30,7 +32,8 @@ def read(folder: Path, *edits: tuple[str, str], hints: Hints | None = None) -> L
     (folder / "mm").mkdir()
     (folder / "mm" / "zsmalloc.c").write_text(text)
     options = ["-g", "-gdwarf-5", "-O1", "-no-pie", "-Wl,--build-id", "-DZSPAGE"]
-    command = ["gcc", *options, "mm/zsmalloc.c", "-o", "vmlinux"]
+    (folder / "mm" / "memcontrol.c").write_text(memcontrol)
+    command = ["gcc", *options, "mm/zsmalloc.c", "mm/memcontrol.c", "-o", "vmlinux"]
     subprocess.run(command, cwd=folder, check=True)
     return read_layout(folder / "vmlinux", hints)
 
@@ -145,3 +148,17 @@ def test_an_adapter_file_with_a_mistake_is_refused(tmp_path: Path, text: str, sa
 def test_facts_survive_json(tmp_path: Path) -> None:
     found = read(tmp_path).discovery
     assert from_dict(found.to_dict()) == found
+
+
+def test_statistics_of_a_cgroup_are_found_where_the_pool_knows_only_those_of_a_node(
+    tmp_path: Path,
+) -> None:
+    stats = "enum node_stat_item { NR_ZSWAP_B = 7, NR_ZSWAPPED_B } node_stat;\n"
+    memcontrol = "enum memcg_stat_item { MEMCG_ZSWAP_INCOMP = 3 } memcg_stat;\n"
+    layout = read(tmp_path, (STRUCT, stats + STRUCT), memcontrol=memcontrol)
+    names = {role: counter.name for role, counter in layout.discovery.counters.items()}
+    assert names == {
+        "zswap": "NR_ZSWAP_B",
+        "zswapped": "NR_ZSWAPPED_B",
+        "incompressible": "MEMCG_ZSWAP_INCOMP",
+    }

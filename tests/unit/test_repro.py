@@ -21,7 +21,7 @@ from zsfuzz.text import parse_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
 
-ALL_SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")[0]
+ALL_SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "examples")[0]
 SEEDS = [entry for entry in ALL_SEEDS if not swapping.swaps(entry.program)]
 SWAPPING = Entry(parse_program("page_write(v0, owner=c4, pattern=9)\npage_out(v0)\n"))
 ENTRY = Entry(

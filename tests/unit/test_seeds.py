@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The seeds: hand-made programs, each with a purpose, that use every operation."""
+"""Seeds and examples: programs, each with a purpose, that use every operation."""
 
 from pathlib import Path
 from struct import unpack_from
@@ -12,12 +12,14 @@ from zsfuzz.program import Opcode
 from zsfuzz.records import RESULT_SIZE
 from zsmodel import Kernel, Model
 
-ENTRIES, ERRORS = load_dir(Path(__file__).parents[2] / "corpus" / "seeds")
+CORPUS = Path(__file__).parents[2] / "corpus"
+LOADED = [load_dir(CORPUS / name) for name in ("seeds", "examples")]
+ENTRIES = [entry for entries, _ in LOADED for entry in entries]
 
 
 def test_all_seeds_can_be_loaded():
-    assert ERRORS == []
-    assert len(ENTRIES) >= 15
+    assert [errors for _, errors in LOADED] == [[], []]
+    assert all(entries for entries, _ in LOADED)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.stem)

@@ -99,9 +99,10 @@ def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Pro
 
 def _counters(elf: ELFFile, unit: Unit, given: AdapterFile) -> dict[str, Counter]:
     known = unit.enumerators()  # another unit takes seconds to read
-    if not any(name in known for name in _COUNTERS["zswap"]):
+    # Where the pool knows its statistics of a node, it need not know those of a cgroup.
+    if not all(any(name in known for name in names) for names in _COUNTERS.values()):
         try:
-            known = find_unit(elf, _STATISTICS).enumerators()
+            known |= find_unit(elf, _STATISTICS).enumerators()
         except LayoutError:
             return {}  # CONFIG_MEMCG=n
     found = {}

@@ -155,8 +155,8 @@ def default_jobs() -> int:
 
 
 def _seeds() -> tuple[str, ...]:
-    folder = project_root() / "corpus" / "seeds"
-    return (str(folder),) if folder.is_dir() else ()
+    folders = [project_root() / "corpus" / name for name in ("seeds", "examples")]
+    return tuple(str(folder) for folder in folders if folder.is_dir())
 
 
 def _last_options(directory: Path) -> Options | None:

@@ -213,6 +213,19 @@ def test_a_changed_tree_is_another_kernel_from_the_same_objects(
     assert shop.entries()
 
 
+@pytest.mark.parametrize(("name", "asked"), [("mm/zsmalloc.c", False), ("mm/Kconfig", True)])
+def test_an_edit_asks_for_the_configuration_only_if_it_may_change_it(
+    shop: Workshop, tmp_path: Path, name: str, asked: bool
+) -> None:
+    spec = KernelSpec("zspage", "plain", write_tree(tmp_path / "mine"))
+    ensure_kernel(spec)
+    with (tmp_path / "mine" / name).open("a") as file:
+        file.write("/* edited */\n")
+    progress = Recorder()
+    ensure_kernel(spec, progress)
+    assert any("olddefconfig" in command for command in progress.commands) == asked
+
+
 @pytest.mark.parametrize("where", ["CC mm/", "LD"])
 def test_an_interrupted_build_leaves_no_entry_and_goes_on(shop: Workshop, where: str) -> None:
     with pytest.raises(BuildInterruptedError, match="same command goes on"):

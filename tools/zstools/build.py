@@ -77,13 +77,15 @@ def _compile(plan: Plan, kbuild: Kbuild) -> None:
         kbuild.configure(plan.options)
         kbuild.compile()
         return
-    # An option that is asked for no more shall not stay.
     options = plan.build / _OPTIONS
-    wanted = json.dumps(plan.options, sort_keys=True)
-    if not options.is_file() or options.read_text() != wanted:
-        kbuild.forget_options()
+    kconfig = plan.scan.kconfig_digest
+    wanted = json.dumps([plan.options, plan.compiler, kconfig], sort_keys=True)
     (plan.build / _KEY).unlink(missing_ok=True)
-    kbuild.configure(plan.options)
+    # It takes seconds, which is much of what an edit of one file costs.
+    is_configured = options.is_file() and (plan.build / ".config").is_file()
+    if not is_configured or options.read_text() != wanted:
+        kbuild.forget_options()  # an option that is asked for no more shall not stay
+        kbuild.configure(plan.options)
     kbuild.compile()
     options.write_text(wanted)
     plan.entry.mkdir(parents=True, exist_ok=True)

@@ -44,10 +44,23 @@ class Scan:
     @property
     def digest(self) -> str:
         """A hash of all contents: the same for trees that are the same."""
+        return self._digest(self.files)
+
+    @property
+    def kconfig_digest(self) -> str:
+        """A hash of what decides which options there are, and what the compiler is asked."""
+        names = (n for n in self.files if n.rpartition("/")[2].startswith("Kconfig"))
+        return self._digest({"Makefile", *names, *(n for n in self.files if _asks_compiler(n))})
+
+    def _digest(self, names: Iterable[str]) -> str:
         total = hashlib.sha256()
-        for name in sorted(self.files):
+        for name in sorted(names):
             total.update(f"{name}\0{self.files[name][2]}\n".encode())
         return total.hexdigest()[:12]
+
+
+def _asks_compiler(name: str) -> bool:
+    return name.startswith("scripts/") and name.endswith((".sh", ".include"))
 
 
 def place_of(cache: Path, tree: Path, patches: Sequence[Path] = ()) -> Path:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -289,6 +290,17 @@ def test_a_root_without_module_is_named_as_the_cause(tmp_path: Path) -> None:
     (root / "zsfuzz.ko").unlink()
     message = failure(kernel.linux, root, tmp_path / "console")
     assert "zsfuzz-agent: /zsfuzz.ko: No such file or directory" in message
+
+
+def test_a_console_that_is_named_outlives_the_temporary_folder_that_it_was_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-probe-") as work:
+        root = built("stock", "plain").guest_root
+        message = failure(built("zspage", "plain").linux, root, Path(work) / "console")
+    kept = Path(message.rpartition("all of it: ")[2].rstrip(")"))
+    assert "built for another kernel" in kept.read_text()
 
 
 @pytest.mark.parametrize("path", ["/no/such/kernel", "/etc/passwd"])

@@ -21,7 +21,7 @@ from zstools.cache import write_atomically
 from zstools.errors import SourceError
 from zstools.progress import BuildProgress
 from zstools.series import apply_patches, patches_hash, touched_files
-from zstools.tree import is_compiled_here, is_generated, source_files
+from zstools.tree import is_compiled_here, source_files
 
 _OWN = "own"
 _ESSENTIAL = {"Makefile", "mm/zsmalloc.c"}  # no kernel that we could build is without
@@ -74,11 +74,10 @@ def scan_tree(cache: Path, tree: Path) -> Scan:
     known = _load(_scan_file(cache, tree))
     files = {}
     for name in _files_of(tree):
-        path = tree / name
-        stat = path.lstat()
-        size, time, _hash = known.get(name, (-1, -1, ""))
-        fresh = (size, time) != (stat.st_size, stat.st_mtime_ns)
-        content = _hash_of(path) if fresh else known[name][2]
+        stat = os.lstat(f"{tree}/{name}")
+        size, time, content = known.get(name, (-1, -1, ""))
+        if (size, time) != (stat.st_size, stat.st_mtime_ns):
+            content = _hash_of(tree / name)
         files[name] = (stat.st_size, stat.st_mtime_ns, content)
     return Scan(tree, files, _commit(tree))
 
@@ -164,10 +163,12 @@ def _files_of(tree: Path) -> Iterator[str]:
     listed = _listed_by_git(tree)
     names: Iterable[str]
     if listed is not None:
-        names = (name for name in listed if os.path.lexists(tree / name))
+        names = (name for name in listed if os.path.lexists(f"{tree}/{name}"))
     else:
-        names = (n.as_posix() for n in source_files(tree) if not is_generated(tree / n))
-    return (name for name in names if is_compiled_here(name) and not (tree / name).is_dir())
+        names = source_files(tree, made=False)
+    # Of a whole tree's files, Path objects take seconds.
+    is_folder = os.path.isdir
+    return (n for n in names if is_compiled_here(n) and not is_folder(f"{tree}/{n}"))
 
 
 def _listed_by_git(tree: Path) -> list[str] | None:

@@ -37,15 +37,20 @@ _ELSEWHERE = re.compile(
 _KBUILD = re.compile(r"(?:Kconfig|Makefile|Kbuild)[^/]*")
 
 
-def source_files(tree: Path) -> Iterator[Path]:
-    """Yield the relative path of each source file and symbolic link of a kernel tree."""
-    for folder, names, files in os.walk(tree, onerror=_cannot_walk):
-        base = Path(folder).relative_to(tree)
-        names[:] = [n for n in names if not _SKIPPED_FOLDERS.fullmatch((base / n).as_posix())]
-        links = [n for n in names if (Path(folder) / n).is_symlink()]
+def source_files(tree: Path, made: bool = True) -> Iterator[str]:
+    """Yield the relative path of each source file and symbolic link of a kernel tree.
+
+    Without what a build in the tree has @made: kbuild keeps the command beside it.
+    """
+    root = str(tree)
+    for folder, names, files in os.walk(root, onerror=_cannot_walk):
+        base = f"{folder[len(root) + 1 :]}/" if folder != root else ""
+        names[:] = [n for n in names if not _SKIPPED_FOLDERS.fullmatch(f"{base}{n}")]
+        links = [n for n in names if Path(folder, n).is_symlink()]
+        there = set() if made else set(files)
         for name in (*files, *links):
-            if not _SKIPPED_FILES.fullmatch((base / name).as_posix()):
-                yield base / name
+            if f".{name}.cmd" not in there and not _SKIPPED_FILES.fullmatch(f"{base}{name}"):
+                yield f"{base}{name}"
 
 
 def is_compiled_here(name: str) -> bool:
@@ -55,11 +60,6 @@ def is_compiled_here(name: str) -> bool:
     return _KBUILD.fullmatch(name.rpartition("/")[2]) is not None
 
 
-def is_generated(path: Path) -> bool:
-    """Tell whether a build in the tree has made a file: kbuild keeps the command beside it."""
-    return path.with_name(f".{path.name}.cmd").exists()
-
-
 def link_tree(source: Path, target: Path) -> None:
     """Make @target, which must not exist, of hard links to the files of @source.
 
@@ -67,14 +67,14 @@ def link_tree(source: Path, target: Path) -> None:
     hardware that no guest has.
     """
     for name in source_files(source):
-        if not is_compiled_here(name.as_posix()):
+        if not is_compiled_here(name):
             continue
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source / name, destination)
 
 
-def adopt_objects(objects: Path, build: Path, names: Iterable[Path] | None = None) -> None:
+def adopt_objects(objects: Path, build: Path, names: Iterable[str | Path] | None = None) -> None:
     """Copy a sibling's object directory to @build and set file times so that make can tell.
 
     Each of the two directories lies in the tree that it was, or will be, built from; the sibling

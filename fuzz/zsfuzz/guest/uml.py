@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,7 +54,8 @@ class Uml(UmlProcess):
         splats = find_splats(self.console_text())
         if splats:  # a kernel that does not even boot says more than its last lines
             reason = f"{reason}: {splats[0].title}"
-        return f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {self.console})"
+        whole = _kept(self.console)
+        return f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {whole})"
 
     def _find_ring(self, facts: dict[str, str]) -> RingPlace:
         """Open the guest's memory: offsets in that file are guest-physical addresses."""
@@ -64,3 +67,17 @@ class Uml(UmlProcess):
                     fd = os.open(entry, os.O_RDWR | os.O_CLOEXEC)
                     return RingPlace(fd, int(facts["ring_physical"], 0), int(facts["ring_bytes"]))
         raise HarnessError(f"no memory file among the descriptors in {fds}: is this kernel UML?")
+
+
+def _kept(console: Path) -> Path:
+    """Name a console that stays: those in a temporary folder of ours are about to be deleted."""
+    scratch = Path(tempfile.gettempdir())
+    if not any(folder.parent == scratch and folder.name.startswith("zsfuzz-")
+               for folder in console.absolute().parents):  # fmt: skip
+        return console
+    kept = scratch / f"zsfuzz-console-{os.getpid()}.log"
+    try:
+        shutil.copyfile(console, kept)
+    except OSError:
+        return console
+    return kept

@@ -27,6 +27,7 @@ from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR, Outcom
 from zsfuzz.runner import Trouble
 from zsfuzz.strategy import Strategy
 from zstools.errors import PatchError
+from zstools.paths import project_root
 from zstools.plan import FLAVOURS
 
 FULL, SANITIZERS = Strategy.FULL, Strategy.SANITIZERS
@@ -50,6 +51,15 @@ def test_every_planted_bug_says_what_it_is() -> None:
     for bug in catalogue():
         assert not bug.breaks.startswith("what "), bug.patch
         assert bug.shows_on in FLAVOURS, bug.patch
+
+
+def test_every_mutant_says_what_it_is() -> None:
+    mutants = sorted((project_root() / "tools" / "mutants").glob("*.patch"))
+    assert len(mutants) >= 40
+    for path in mutants:
+        bug = read_bug(path, "zspage")
+        assert not bug.breaks.startswith("what "), path
+        assert bug.shows_on in FLAVOURS, path
 
 
 def test_there_are_enough_bugs_and_controls() -> None:

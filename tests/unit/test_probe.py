@@ -11,6 +11,7 @@ import pytest
 from fake_target import FakeTarget
 
 from zsfuzz.errors import GuestKilled
+from zsfuzz.probe.kernel import FEW, say
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsfuzz.program import Program
 from zsmodel import Kernel, Model
@@ -126,3 +127,11 @@ def test_a_guest_that_is_killed_from_outside_is_no_doubt_about_the_kernel() -> N
     target.killed = 1
     with pytest.raises(GuestKilled):
         probe(target)
+
+
+def test_many_doubts_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    found = probe(FakeTarget(nobody_is_uncharged))
+    say(found)
+    assert capsys.readouterr().err.count("what no value of") == len(found.doubts) <= FEW
+    say(replace(found, doubts=found.doubts * (FEW + 1)))
+    assert capsys.readouterr().err.count("\n") == 1 + len(found.lines)

@@ -13,6 +13,8 @@ from zsfuzz.boot import boot
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zstools.kernel import Kernel
 
+FEW = 2  # doubts that are told one by one
+
 
 def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
     """Boot a kernel and probe it: what it answered, and in what it is not as its spec says."""
@@ -44,8 +46,16 @@ def with_profile(kernel: Kernel, profile: str) -> Kernel:
 
 
 def say(found: Probed) -> None:
-    """Print differences and doubts, a line each."""
+    """Print differences and doubts, a line each; of many doubts, which are one bug, the number."""
     for line in found.lines:
         click.echo(f"this kernel {line}", err=True)
-    for doubt in found.doubts:
-        click.echo(f"this kernel {doubt.text}", err=True)
+    if len(found.doubts) <= FEW:
+        for doubt in found.doubts:
+            click.echo(f"this kernel {doubt.text}", err=True)
+        return
+    options = ", ".join(doubt.question.options[0] for doubt in found.doubts)
+    click.echo(
+        f"this kernel answers as no profile does, whatever is asked ({options}): one bug can do "
+        "that, which the run will report; `zsfuzz kernel probe` shows the programs",
+        err=True,
+    )

@@ -94,13 +94,20 @@ class Moody(Machine):
         mood, self.mood = self.mood, None
         if mood is None:
             return super().collect_many()
-        if mood is killed:
-            os.kill(self.pid, signal.SIGKILL)
+        if mood in ENDS:
+            os.kill(self.pid, ENDS[mood])
         return mood(self, super().collect_many())
+
+
+def aborted(_: Moody, answers: list[bytes]) -> list[bytes]:
+    return answers
 
 
 def killed(_: Moody, answers: list[bytes]) -> list[bytes]:
     return answers
+
+
+ENDS = {aborted: signal.SIGABRT, killed: signal.SIGKILL}
 
 
 def garbled(_: Moody, answers: list[bytes]) -> list[bytes]:
@@ -144,9 +151,13 @@ def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
 def test_a_guest_that_dies_once_is_flaky_and_nobody_knows_which_program_it_was(
     tmp_path: Path,
 ) -> None:
-    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=killed)
+    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=aborted)
     assert (verdict.outcome, verdict.title) == (Outcome.FLAKY, BATCH_TITLE)
     assert verdict.others == BATCH - 1
+
+
+def test_a_guest_that_was_killed_from_outside_says_nothing_of_any_program(tmp_path: Path) -> None:
+    assert verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=killed) == []
 
 
 def test_answers_that_do_not_fit_the_ring_are_no_trouble(

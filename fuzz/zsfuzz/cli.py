@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -60,6 +61,9 @@ class _Group(click.Group):
             raise Failed(visible(str(error))) from error
         except KeyboardInterrupt:
             raise Failed("interrupted before there was a result") from None
+        except BrokenPipeError:  # whoever read has seen enough, as `head` does: nothing to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(EXIT_HARNESS_ERROR) from None
         except OSError as error:
             where = error.filename or "reading or writing failed"
             raise Failed(visible(f"{where}: {(error.strerror or str(error)).lower()}")) from error

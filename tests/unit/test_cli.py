@@ -84,3 +84,17 @@ def test_show_takes_folders_and_names_what_it_cannot_use(tmp_path: Path) -> None
     assert "shrink(p0)" in done.stdout
     assert "bad.msgpack: " in done.stderr
     assert "empty: no *.msgpack in it" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_tell(tmp_path: Path) -> None:
+    for number in range(100):
+        save(tmp_path, Entry(parse_program("shrink(p0)\n" * (1 + number))), durable=False)
+    with subprocess.Popen(
+        command("show", tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == EXIT_HARNESS_ERROR

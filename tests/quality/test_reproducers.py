@@ -78,6 +78,8 @@ SLOW = pytest.mark.skipif(
 
 def representative(pair: Pair) -> bool:
     """One design of each bug that shows on plain, and both of the one that differs in effect."""
+    if "rarely" in pair.entry.extra:
+        return False
     if pair.flavour != "plain":
         return pair.bug == "deferred-free-leaks-array"
     return pair.design == "zpdesc" or pair.bug in ON_ZSPAGE

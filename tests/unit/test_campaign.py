@@ -422,7 +422,7 @@ def test_spark_lines_have_one_bar_for_each_group() -> None:
 
 def test_metrics_are_served_on_loopback_while_the_supervisor_waits() -> None:
     status = {
-        "programs": 7, "operations": 70, "restarts": 0, "corpus": 3, "seconds": 1.5,
+        "programs": 7, "operations": 70, "restarts": 0, "killed": 0, "corpus": 3, "seconds": 1.5,
         "seconds_since_new_coverage": 0.5, "programs_per_second": 4.0, "findings": [1],
         "workers": [], "coverage": {"kernels": []},
     }  # fmt: skip

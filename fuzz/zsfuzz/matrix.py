@@ -23,7 +23,7 @@ from zsfuzz.smoke import Smoke, smoke_test
 from zsmodel import Model
 from zstools.errors import BuildInterruptedError, ZsToolsError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
-from zstools.paths import project_root
+from zstools.paths import begin_dirs
 from zstools.plan import find_variants
 from zstools.progress import BuildProgress
 
@@ -129,8 +129,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _seeds() -> list[bytes]:
     wires = []
-    for folder in ("examples", "seeds"):
-        entries, broken = load_dir(project_root() / "corpus" / folder)
+    for folder in begin_dirs():
+        entries, broken = load_dir(folder)
         if broken:
             raise broken[0]
         wires += [entry.program.wire for entry in entries]

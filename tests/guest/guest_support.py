@@ -23,9 +23,10 @@ from zsfuzz.runner import Runner
 from zsmodel import Model
 from zstools.errors import SourceError, ToolMissingError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+from zstools.paths import begin_dirs
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [e for name in ("examples", "seeds") for e in load_dir(ROOT / "corpus" / name)[0]]
+SEEDS = [entry for folder in begin_dirs() for entry in load_dir(folder)[0]]
 PATIENCE = 240  # seconds until something that never ends counts as wrong
 
 

@@ -18,6 +18,7 @@ from zsfuzz.reached.reasons import Reasons, check, load_reasons
 from zsfuzz.selftests.run import VARIANT as TESTS
 from zstools.errors import SourceError, ToolMissingError
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
+from zstools.paths import begin_dirs
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def counting() -> Kernel:
 
 @pytest.fixture(scope="module")
 def reached(counting: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Reached:
-    folders = [ROOT / "corpus" / name for name in ("seeds", "examples", "regressions")]
+    folders = [*begin_dirs(), ROOT / "corpus" / "regressions"]
     programs = [entry.program.wire for folder in folders for entry in load_dir(folder)[0]]
     return replayed(counting, programs, tmp_path_factory.mktemp("reached"))
 

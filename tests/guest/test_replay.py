@@ -88,29 +88,19 @@ class WrongModel(Model):
 class Moody(Machine):
     """Misbehaves when it gets its first batch."""
 
-    mood: Callable[[Moody, list[bytes]], list[bytes]] | None = None
+    mood: Callable[[list[bytes]], list[bytes]] | signal.Signals | None = None
 
     def collect_many(self) -> list[bytes]:
         mood, self.mood = self.mood, None
         if mood is None:
             return super().collect_many()
-        if mood in ENDS:
-            os.kill(self.pid, ENDS[mood])
-        return mood(self, super().collect_many())
+        if isinstance(mood, signal.Signals):
+            os.kill(self.pid, mood)
+            return super().collect_many()
+        return mood(super().collect_many())
 
 
-def aborted(_: Moody, answers: list[bytes]) -> list[bytes]:
-    return answers
-
-
-def killed(_: Moody, answers: list[bytes]) -> list[bytes]:
-    return answers
-
-
-ENDS = {aborted: signal.SIGABRT, killed: signal.SIGKILL}
-
-
-def garbled(_: Moody, answers: list[bytes]) -> list[bytes]:
+def garbled(answers: list[bytes]) -> list[bytes]:
     """Change what the third program answers first."""
     answers[2] = bytes([answers[2][0] ^ 2]) + answers[2][1:]
     return answers
@@ -151,13 +141,13 @@ def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
 def test_a_guest_that_dies_once_is_flaky_and_nobody_knows_which_program_it_was(
     tmp_path: Path,
 ) -> None:
-    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=aborted)
+    (verdict,) = verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=signal.SIGABRT)
     assert (verdict.outcome, verdict.title) == (Outcome.FLAKY, BATCH_TITLE)
     assert verdict.others == BATCH - 1
 
 
 def test_a_guest_that_was_killed_from_outside_says_nothing_of_any_program(tmp_path: Path) -> None:
-    assert verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=killed) == []
+    assert verdicts_of(tmp_path, Model, tasks_of(*OTHERS), mood=signal.SIGKILL) == []
 
 
 def test_answers_that_do_not_fit_the_ring_are_no_trouble(

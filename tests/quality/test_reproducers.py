@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from guest_support import built
+from guest_support import SEEDS, built
 from test_files import run_init
 from test_planted_programs import BUGS, ON_ZSPAGE
 
-from zsfuzz.corpusfile import Entry, load_dir
+from zsfuzz.corpusfile import Entry
 from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.planted import planted_patch
 from zsfuzz.program import Opcode
@@ -24,12 +24,11 @@ from zsfuzz.repro.cli import render
 from zsfuzz.text import parse_program
 from zstools.kernel import Kernel
 
-EXAMPLES = load_dir(Path(__file__).parents[2] / "corpus" / "examples")[0]
 AGENTS = {Opcode.CGROUP_CREATE, Opcode.CGROUP_REMOVE, Opcode.FAIL_NEXT, *SWAP_OPS}
 # What swap_compact() of zswap's pool does, no file of the kernel does.
-HARD_EXAMPLES = [
+HARD_SEEDS = [
     entry
-    for entry in EXAMPLES
+    for entry in SEEDS
     if any(op.op in AGENTS for op in entry.program)
     and not any(op.op is Opcode.SWAP_COMPACT and not op.arg for op in entry.program)
 ]
@@ -115,7 +114,7 @@ def test_in_python_it_fails_on_the_bug_only(name: str, tmp_path: Path) -> None:
     assert "reproducer: exit 1" in broken, broken
 
 
-@pytest.mark.parametrize("entry", HARD_EXAMPLES, ids=lambda entry: entry.path.stem)
+@pytest.mark.parametrize("entry", HARD_SEEDS, ids=lambda entry: entry.path.stem)
 def test_what_the_agent_does_for_programs_a_reproducer_does_by_itself(
     entry: Entry, tmp_path: Path
 ) -> None:

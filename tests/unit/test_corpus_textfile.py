@@ -15,10 +15,11 @@ from zsfuzz.corpus.textfile import from_text, to_text
 from zsfuzz.corpusfile import Entry, load, load_dir, save
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.text import parse_program
+from zstools.paths import begin_dirs
 
 CORPUS = Path(__file__).parents[2] / "corpus"
-FOLDERS = ("seeds", "examples", "regressions")
-ENTRIES = [entry for name in FOLDERS for entry in load_dir(CORPUS / name)[0]]
+FOLDERS = (*begin_dirs(), CORPUS / "regressions")
+ENTRIES = [entry for folder in FOLDERS for entry in load_dir(folder)[0]]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.stem)

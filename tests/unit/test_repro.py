@@ -20,8 +20,9 @@ from zsfuzz.repro.tables import expected_of, snapshot_records
 from zsfuzz.text import parse_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
+from zstools.paths import begin_dirs
 
-ALL_SEEDS = load_dir(Path(__file__).parents[2] / "corpus" / "examples")[0]
+ALL_SEEDS = [entry for folder in begin_dirs() for entry in load_dir(folder)[0]]
 SEEDS = [entry for entry in ALL_SEEDS if not swapping.swaps(entry.program)]
 SWAPPING = Entry(parse_program("page_write(v0, owner=c4, pattern=9)\npage_out(v0)\n"))
 ENTRY = Entry(

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Seeds and examples: programs, each with a purpose, that use every operation."""
 
-from pathlib import Path
 from struct import unpack_from
 
 import pytest
@@ -11,15 +10,16 @@ from zsfuzz.mutation.rawbytes import decode, encode
 from zsfuzz.program import Opcode
 from zsfuzz.records import RESULT_SIZE
 from zsmodel import Kernel, Model
+from zstools.paths import begin_dirs
 
-CORPUS = Path(__file__).parents[2] / "corpus"
-LOADED = [load_dir(CORPUS / name) for name in ("seeds", "examples")]
+LOADED = [load_dir(folder) for folder in begin_dirs()]
 ENTRIES = [entry for entries, _ in LOADED for entry in entries]
 
 
 def test_all_seeds_can_be_loaded():
     assert [errors for _, errors in LOADED] == [[], []]
     assert all(entries for entries, _ in LOADED)
+    assert len(ENTRIES) >= 15
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.stem)

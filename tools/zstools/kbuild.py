@@ -31,6 +31,14 @@ _COUNT = tuple(f"GCOV_PROFILE_{Path(name).stem}.o=y" for name in COUNTED)
 _RUNNING, _STOPPED = "running", "stopped"
 
 
+def make_command(build: Path, jobs: int) -> list[str]:
+    """Begin a make of kbuild for an object directory, which lies in its source tree.
+
+    Not make -C BUILD: the Makefile there has the tree's path, and the cache may have been moved.
+    """
+    return ["make", "-C", str(build.parent), f"O={build.name}", "ARCH=um", f"-j{jobs}"]
+
+
 @dataclass
 class Kbuild:
     """One object directory inside its source tree, so that all of kbuild's paths are relative."""
@@ -81,8 +89,7 @@ class Kbuild:
 
     def make(self, *targets: str, jobs: int = 1) -> None:
         """Run make in the tree; raise CommandError with the compiler's errors."""
-        command = ["make", "-C", str(self.build.parent), f"O={self.build.name}", "ARCH=um"]
-        command += [f"-j{jobs}", _INSTRUMENT, *_COUNT, *targets]
+        command = [*make_command(self.build, jobs), _INSTRUMENT, *_COUNT, *targets]
         run(
             command,
             progress=self.progress,

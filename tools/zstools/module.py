@@ -12,6 +12,7 @@ from pathlib import Path
 from zstools.command import run
 from zstools.errors import ZsToolsError
 from zstools.facts import HEADER
+from zstools.kbuild import make_command
 from zstools.paths import cache_dir, kmod_dir
 from zstools.progress import BuildProgress
 from zstools.wire import read_module_structs, save_wire
@@ -71,11 +72,8 @@ def _build(entry: Path, build: Path, target: Path, progress: BuildProgress, lock
     scratch.mkdir(parents=True)
     for path in (*_sources(), entry / HEADER):
         shutil.copy(path, scratch)
-    # Not make -C BUILD: its Makefile has the path of the tree, and the cache may have been moved.
-    command = ["make", "-C", str(build.parent), f"O={build.name}", "ARCH=um", f"M={scratch}"]
-    command.append(f"-j{os.cpu_count() or 1}")
     run(
-        [*command, "modules"],
+        [*make_command(build, os.cpu_count() or 1), f"M={scratch}", "modules"],
         progress=progress,
         on_line=lambda line: progress.step(line.strip()),
         keep_open=(lock,),

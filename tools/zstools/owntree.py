@@ -49,8 +49,7 @@ class Scan:
     @property
     def kconfig_digest(self) -> str:
         """A hash of what decides which options there are, and what the compiler is asked."""
-        names = (n for n in self.files if n.rpartition("/")[2].startswith("Kconfig"))
-        return self._digest({"Makefile", *names, *(n for n in self.files if _asks_compiler(n))})
+        return self._digest(filter(_decides_options, self.files))
 
     def _digest(self, names: Iterable[str]) -> str:
         total = hashlib.sha256()
@@ -59,8 +58,9 @@ class Scan:
         return total.hexdigest()[:12]
 
 
-def _asks_compiler(name: str) -> bool:
-    return name.startswith("scripts/") and name.endswith((".sh", ".include"))
+def _decides_options(name: str) -> bool:
+    asks_compiler = name.startswith("scripts/") and name.endswith((".sh", ".include"))
+    return name == "Makefile" or name.rpartition("/")[2].startswith("Kconfig") or asks_compiler
 
 
 def place_of(cache: Path, tree: Path, patches: Sequence[Path] = ()) -> Path:

@@ -21,6 +21,12 @@ def project_root() -> Path:
     return root
 
 
+def begin_dirs() -> tuple[Path, ...]:
+    """Return the directories of programs to begin with: docs/CORPUS.md says what they are for."""
+    corpus = project_root() / "corpus"
+    return corpus / "examples", corpus / "seeds"
+
+
 def kmod_dir() -> Path:
     """Return the module's sources."""
     return project_root() / "kmod"

@@ -32,13 +32,13 @@ def find_sibling(plan: Plan) -> Manifest | None:
     return min(nearest, key=lambda m: _rank(m, plan), default=None)
 
 
-def patched_files(sibling: Manifest, plan: Plan) -> set[Path] | None:
+def patched_files(sibling: Manifest, plan: Plan) -> set[str] | None:
     """Return the files that patches of either one change; None if more than that may differ."""
     if sibling["source"] != plan.source.origin:
         return None
     theirs = (name for patch in sibling["patches"] for name in patch.get("files", ()))
     ours = (name for path in plan.patches for name in touched_files(path))
-    return {Path(name) for name in (*theirs, *ours)}
+    return {*theirs, *ours}
 
 
 def changed_options(manifest: Manifest, plan: Plan) -> set[str]:

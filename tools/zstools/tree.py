@@ -74,7 +74,7 @@ def link_tree(source: Path, target: Path) -> None:
         _link_or_copy(source / name, destination)
 
 
-def adopt_objects(objects: Path, build: Path, names: Iterable[str | Path] | None = None) -> None:
+def adopt_objects(objects: Path, build: Path, names: Iterable[str] | None = None) -> None:
     """Copy a sibling's object directory to @build and set file times so that make can tell.
 
     Each of the two directories lies in the tree that it was, or will be, built from; the sibling

@@ -32,7 +32,7 @@ from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
 from zsfuzz.run import check_corpus
 from zsmodel.designs import DESIGNS
 from zstools.kernel import FLAVOURS
-from zstools.paths import project_root
+from zstools.paths import begin_dirs
 from zstools.plan import find_variants
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -155,8 +155,7 @@ def default_jobs() -> int:
 
 
 def _seeds() -> tuple[str, ...]:
-    folders = [project_root() / "corpus" / name for name in ("seeds", "examples")]
-    return tuple(str(folder) for folder in folders if folder.is_dir())
+    return tuple(str(folder) for folder in begin_dirs() if folder.is_dir())
 
 
 def _last_options(directory: Path) -> Options | None:

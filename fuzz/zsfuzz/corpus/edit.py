@@ -93,8 +93,7 @@ def minimize(
     if output is not None:
         for path in kept:
             save(output, _noted(kernel, reached, kept, path))
-    edited = _edited(kernel, reached, kept, errors)
-    return replace(edited, by_chance=missing)
+    return _edited(kernel, reached, kept, errors, missing)
 
 
 def _verified(
@@ -142,7 +141,11 @@ def _noted(kernel: Kernel, reached: Reached, kept: Sequence[Path], path: Path) -
 
 
 def _edited(
-    kernel: Kernel, reached: Reached, kept: Sequence[Path], errors: Sequence[BadFile]
+    kernel: Kernel,
+    reached: Reached,
+    kept: Sequence[Path],
+    errors: Sequence[BadFile],
+    by_chance: int = 0,
 ) -> Edited:
     whole = union(reached.sets.values())
     return Edited(
@@ -152,4 +155,5 @@ def _edited(
         reached.situations(whole),
         reached.troubled,
         tuple(errors),
+        by_chance,
     )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,11 +37,12 @@ def pairs() -> list[tuple[str, str]]:
     return [("zpdesc", name) for name in BUGS] + [("zspage", name) for name in ON_ZSPAGE]
 
 
-def all_pairs() -> Iterator[ParameterSet]:
-    for design, name in pairs():
-        yield pytest.param(design, name)
-    for name in sorted(SHOWN.keys() - BUGS.keys()):
-        yield pytest.param(SHOWN[name].design or "zpdesc", name, marks=RARELY)
+def all_pairs() -> list[ParameterSet]:
+    rare = sorted(SHOWN.keys() - BUGS.keys())
+    return [
+        *(pytest.param(design, name) for design, name in pairs()),
+        *(pytest.param(SHOWN[name].design or "zpdesc", name, marks=RARELY) for name in rare),
+    ]
 
 
 def title(design: str, patches: tuple[Path, ...], entry: Entry, folder: Path) -> str | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def test_the_first_interrupt_is_a_question(number: signal.Signals) -> None:
         assert asked()
 
 
+@pytest.fixture
+def _python_handles_interrupts() -> Iterator[None]:
+    """A job in the background is started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_python_handles_interrupts")
 def test_the_second_interrupt_interrupts() -> None:
     with interruptible():
         signal.raise_signal(signal.SIGINT)

@@ -271,7 +271,7 @@ def failure(kernel: Path, root: Path, console: Path) -> str:
     """What is said of a guest that cannot start."""
     before = set(os.listdir(console.parent))
     with pytest.raises(HarnessError) as caught:
-        Uml(UmlOptions(kernel, root), console)
+        Uml(UmlOptions(kernel, root), console).ready()
     assert set(os.listdir(console.parent)) - before <= {console.name}
     return str(caught.value)
 

@@ -114,6 +114,9 @@ class FakeTarget:
         self.starts += 1
         self.since_start.clear()
 
+    def boot_ahead(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def close(self) -> None:
         pass
 

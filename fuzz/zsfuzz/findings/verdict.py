@@ -57,6 +57,11 @@ def reproduce(
 
     The first try is always made.  `enough` hits, `stop`, and slow replays end it before the last.
     """
+    with runner.target.boot_ahead():
+        return _reproduce(runner, trouble, stop, enough)
+
+
+def _reproduce(runner: Runner, trouble: Trouble, stop: Stop, enough: int) -> Reproduced:
     hits = tries = 0
     until = time.monotonic() + REPLAY_SECONDS
     while trouble.wire and tries < REPLAYS and hits < enough:

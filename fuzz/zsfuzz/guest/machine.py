@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, KernelSplat, Unanswered
@@ -12,6 +13,7 @@ from zsfuzz.guest.abi import Abi
 from zsfuzz.guest.lengths import check_lengths
 from zsfuzz.guest.process import UmlOptions
 from zsfuzz.guest.ring import Ring
+from zsfuzz.guest.spares import Spares
 from zsfuzz.guest.uml import Uml
 from zsmodel import Kernel
 from zsmodel.designs import design_by_number
@@ -43,6 +45,7 @@ class Machine:
         self._console = console
         self._deadline = deadline
         self._profile = parse_profile(profile)
+        self._spares: Spares | None = None
         self._counters: int | None = None
         self._hits: list[int] = []  # in all
         self._last_hits: list[int] = []  # what the present guest had counted when it was asked last
@@ -52,9 +55,10 @@ class Machine:
         self.starts = 1
 
     def _start(self) -> tuple[Uml, Ring]:
-        uml = Uml(self._options, self._console)
+        uml = self._spares.take() if self._spares else Uml(self._options, self._console)
+        place = uml.ready()
         try:
-            ring = Ring(uml.place, self._abi)
+            ring = Ring(place, self._abi)
             if self._counters is not None:
                 ring.map_counters(self._counters)
         except BaseException:
@@ -220,6 +224,19 @@ class Machine:
         self.close()
         self._uml, self.ring = self._start()
         self.starts += 1
+
+    @contextlib.contextmanager
+    def boot_ahead(self) -> Iterator[None]:
+        """Within it, from the first restart on, boot guests before they are asked for."""
+        if self._spares:  # there is one within another
+            yield
+            return
+        self._spares = Spares(self._options, self._console)
+        try:
+            yield
+        finally:
+            self._spares.close()
+            self._spares = None
 
     def close(self) -> None:
         """End the guest; safe to call twice."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,14 @@ class UmlProcess:
             disk=options.disk,
         )
 
+    def stay_on(self, cpu: int | None) -> None:
+        """Move it to a host CPU, with all the processes that it made so far."""
+        if cpu is None:
+            return
+        for task in _tasks(self.pid):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(task, {cpu})
+
     # ---- watching and ending ----------------------------------------------------------------
 
     @property
@@ -152,6 +161,15 @@ class UmlProcess:
             process.wait()
         self.line.close()
         self._scratch.cleanup()
+
+
+def _tasks(pid: int) -> Iterator[int]:
+    """Go over a process's threads, and those of its children."""
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            yield int(task.name)
+            for child in (task / "children").read_text().split():
+                yield from _tasks(int(child))
 
 
 def _check_space(memory: int) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from zsmodel import Kernel
@@ -36,6 +37,9 @@ class Target(Protocol):
 
     def restart(self) -> None:
         """Throw the guest away and start a fresh one."""
+
+    def boot_ahead(self) -> AbstractContextManager[None]:
+        """Within it, `restart` will be called often: have fresh guests ready, at some cost."""
 
     def close(self) -> None:
         """End the guest; safe to call twice."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import HarnessError
-from zsfuzz.guest.process import UmlOptions, UmlProcess
+from zsfuzz.guest.process import UmlProcess
 from zsfuzz.guest.ring import RingPlace
 
 # What a kernel that never gets ready is given, in seconds; it takes 0.1 to 0.5.
@@ -22,12 +22,15 @@ _TELLING = ("zsfuzz: ", "zsfuzz-agent: ", "No space")  # in lines that say why i
 
 
 class Uml(UmlProcess):
-    """One running kernel with the module loaded; `place` is where its ring is."""
+    """One kernel that boots and loads the module; others may be started meanwhile."""
 
-    def __init__(self, options: UmlOptions, console: Path) -> None:
-        super().__init__(options, console)
+    def ready(self) -> RingPlace:
+        """Wait until it has booted, and tell where its ring is; HarnessError, and no guest, else.
+
+        To be called once.
+        """
         try:
-            self.place = self._find_ring(self._wait_until_ready())
+            return self._find_ring(self._wait_until_ready())
         except BaseException:
             self.kill()
             raise

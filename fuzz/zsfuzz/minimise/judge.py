@@ -56,6 +56,11 @@ def minimise_trouble(runner: Runner, trouble: Trouble, stop: Stop) -> Smaller | 
     What was found on guests that had run other programs must show on a fresh one; if it does not,
     all is done again with a fresh guest after each trouble.
     """
+    with runner.target.boot_ahead():
+        return _minimise(runner, trouble, stop)
+
+
+def _minimise(runner: Runner, trouble: Trouble, stop: Stop) -> Smaller | None:
     fresh = _fresh_judge(runner, trouble)
     if fresh is None:
         return None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from fake_campaign import fake_kernel, spawner
+from rich.console import Console
 
 from zsfuzz.campaign import disk, supervisor
 from zsfuzz.campaign.cli import _last_options, default_jobs
@@ -23,13 +25,14 @@ from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.metrics import Endpoint
 from zsfuzz.campaign.options import Options
+from zsfuzz.campaign.recorder import Recorder
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import LONGEST_PAUSE, Backoff
 from zsfuzz.campaign.state import State
 from zsfuzz.campaign.status import read_status
 from zsfuzz.campaign.stopping import stop
 from zsfuzz.campaign.supervisor import Supervisor
-from zsfuzz.campaign.view import plain_line, render, spark
+from zsfuzz.campaign.view import Screen, plain_line, render, spark
 from zsfuzz.campaign.worker import pairs_of_cpus
 from zsfuzz.corpusfile import Entry, load, save
 from zsfuzz.errors import HarnessError, OutputLost
@@ -304,6 +307,27 @@ def test_a_disk_that_refuses_loses_nothing_once_it_takes_again(
     assert any(event.startswith("disk: cannot save") for event in bench.events())
 
 
+def test_an_end_that_cannot_be_saved_is_an_error_and_the_next_start_takes_it_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def write(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def until(one: Supervisor) -> bool:
+        if programs(one) >= 20:
+            monkeypatch.setattr(Recorder, "write", write)
+            seen.append(programs(one))
+        return one.troubles == ["cannot save: database or disk is full"]
+
+    with pytest.raises(HarnessError, match="the end could not be saved: database or disk is full"):
+        bench.run(until)
+    monkeypatch.undo()
+    monkeypatch.setenv("JOURNAL", str(bench.root.parent / "journal"))
+    assert programs(bench.run(lambda _: True)) >= seen[0]
+
+
 def test_workers_wait_while_the_disk_is_nearly_full(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,7 +339,7 @@ def test_workers_wait_while_the_disk_is_nearly_full(
 
     def until(one: Supervisor) -> bool:
         seen.append((one.disk.full, one.slots[0].running is not None))
-        return len(seen) > 60 and programs(one) > 20 and not one.troubled
+        return len(seen) > 60 and programs(one) > 20 and not one.troubles
 
     monkeypatch.setattr(disk.DiskWatch, "look", look)
     bench.run(until)
@@ -364,6 +388,16 @@ def test_a_status_has_what_others_read(bench: Bench) -> None:
     assert plain_line(status).count("  ") > 5
     with State.read(bench.root) as state:
         render(status, state)
+
+
+def test_what_cannot_be_done_is_told_once_and_again_when_it_comes_back(bench: Bench) -> None:
+    bench.run(lambda one: programs(one) >= 1)
+    status, full = read_status(bench.root), ["cannot save: database or disk is full"]
+    out = io.StringIO()
+    with State.read(bench.root) as state, Screen(Console(file=out, width=200)) as screen:
+        for troubles in ([], full, full, [], full):
+            screen.show(status, state, troubles)
+    assert out.getvalue().count(full[0]) == 2
 
 
 def test_there_is_no_campaign_in_an_empty_folder(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
             latest.update(
                 status_of(supervisor.state) | {"corpus": len(supervisor.store), "state": "running"}
             )
-            screen.show(latest, supervisor.state)
+            screen.show(latest, supervisor.state, supervisor.troubles)
 
         supervisor.run(spawn, session.seconds, show)
     return read_status(session.root)

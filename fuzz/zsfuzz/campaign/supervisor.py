@@ -132,6 +132,11 @@ class Supervisor:
             why = "stopped" if self._stop_asked else "time"
         finally:
             self._finish(why)
+        if "save" in self._troubles:
+            raise HarnessError(
+                f"{self.layout.root}: the end could not be saved: {self._troubles['save']}: "
+                "once there is space, start again: all that is there is taken up"
+            )
         if not self.ran and self.died:
             raise HarnessError(
                 f"no worker ran a program, and {self.died} ended: "
@@ -143,9 +148,9 @@ class Supervisor:
         return self._stop_asked or late
 
     @property
-    def troubled(self) -> bool:
-        """Tell whether a full disk, say, prevents something now."""
-        return bool(self._troubles)
+    def troubles(self) -> list[str]:
+        """Say what a full disk, perhaps, prevents now; the database may not be able to."""
+        return [f"cannot {what}: {why}" for what, why in sorted(self._troubles.items())]
 
     def _guarded(self, what: str, action: Callable[[], None]) -> None:
         """Do what a full disk may prevent; it is done again at the next tick, and told of once."""
@@ -170,19 +175,21 @@ class Supervisor:
             if one.worker.ended() is None:
                 one.worker.kill()
                 one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
-        with suppress(*DISK_ERRORS):
-            for slot in self.slots:
-                if slot.running:
-                    self._look_at(slot, slot.running, time.monotonic())
-            self._record()
-            self.recorder.event("end", why)
-            with self.state.transaction():
-                self.state.update("runs", self.recorder.run, ended=why)
-            self.recorder.write(len(self.store), 0)
-            shutil.rmtree(self.layout.work, ignore_errors=True)
-            self.layout.supervisor.unlink(missing_ok=True)
+        self._guarded("save", lambda: self._save_all(why))
         self.store.close()
         self.state.close()
+
+    def _save_all(self, why: str) -> None:
+        for slot in self.slots:
+            if slot.running:
+                self._look_at(slot, slot.running, time.monotonic())
+        self._record()
+        self.recorder.event("end", why)
+        with self.state.transaction():
+            self.state.update("runs", self.recorder.run, ended=why)
+        self.recorder.write(len(self.store), 0)
+        shutil.rmtree(self.layout.work, ignore_errors=True)
+        self.layout.supervisor.unlink(missing_ok=True)
 
     # ---- every tick -------------------------------------------------------------------------
 

@@ -113,6 +113,7 @@ class Screen:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._next = 0.0
+        self._told: list[str] = []
 
     def __enter__(self) -> Screen:
         if self._console.is_terminal:
@@ -123,10 +124,16 @@ class Screen:
         if self._console.is_terminal:
             self._live.stop()
 
-    def show(self, status: Status, state: State) -> None:
-        """Draw the live view anew, or print a line if it is time for one."""
+    def show(self, status: Status, state: State, troubles: list[str]) -> None:
+        """Draw the live view anew, or print a line if it is time for one, and troubles at once."""
         if self._console.is_terminal:
-            self._live.update(render(status, state), refresh=True)
-        elif status["seconds"] >= self._next:
+            told = [Text(trouble, style="red") for trouble in troubles]
+            self._live.update(Group(*told, render(status, state)), refresh=True)
+            return
+        for trouble in troubles:
+            if trouble not in self._told:
+                self._console.print(trouble, highlight=False, soft_wrap=True, markup=False)
+        self._told = troubles
+        if status["seconds"] >= self._next:
             self._next = status["seconds"] + LINE_EVERY
             self._console.print(plain_line(status), highlight=False, soft_wrap=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""corpus/regressions has programs for bugs that were found, and for many of those planted."""
+"""corpus/regressions has programs for bugs that were found, and for each one planted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from zsfuzz.corpusfile import Entry, load_dir
 from zsfuzz.planted import planted_dirs
+from zsfuzz.repro.check import without_program
 from zsmodel.designs import DESIGNS
 
 ENTRIES, ERRORS = load_dir(Path(__file__).parents[2] / "corpus" / "regressions")
@@ -31,3 +32,7 @@ def test_a_planted_bug_has_no_more_than_one_program() -> None:
     planted = {patch.stem for folder in folders for patch in folder.glob("*.patch")}
     assert len(BUGS) == len(set(BUGS))
     assert set(BUGS) <= planted
+
+
+def test_each_planted_bug_has_a_program() -> None:
+    assert without_program() == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands `zsfuzz kernel build` and `zsfuzz kernel list`."""
+"""The commands `zsfuzz kernel build`, `inspect`, `list` and `prune`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from rich.table import Table
 from zstools.errors import ZsToolsError
 from zstools.inspect import facts_of, render_facts
 from zstools.kernel import FLAVOURS, KernelSpec, ensure_kernel, list_kernels, usual_design
+from zstools.paths import cache_dir
 from zstools.progress import for_console
+from zstools.prune import prune as prune_cache
 from zstools.source import release_of
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -141,3 +143,25 @@ def list_() -> None:
         facts = {**manifest, "variants": " ".join(manifest.get("variants", ()))}
         table.add_row(*(str(facts[name]) for name in columns))
     Console().print(table)
+
+
+@kernel.command()
+@click.option(
+    "--days", type=click.FloatRange(min=0), default=14.0, show_default=True,
+    help="Delete those not used for so long; 0: all that do not run now.",
+)  # fmt: skip
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be deleted.")
+def prune(days: float, dry_run: bool) -> None:
+    """Delete kernels from the cache that were not used for long.
+
+    A kernel takes 0.4 GB and more.  Those that run now stay, and so does what was built from trees
+    of yours.
+    """
+    try:
+        pruned = prune_cache(days, dry_run, for_console(Console(stderr=True), False))
+    except OSError as error:
+        raise click.ClickException(f"cannot prune the cache {cache_dir()}: {error}") from error
+    for one in pruned:
+        click.echo(f"{one.size / 1e9:6.2f} GB  {one.name}")
+    total = sum(one.size for one in pruned) / 1e9
+    click.echo(f"{total:6.2f} GB  {'would be ' if dry_run else ''}freed")

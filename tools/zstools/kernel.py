@@ -20,6 +20,7 @@ from zstools.owntree import was_scanned
 from zstools.paths import CACHE_VARIABLE, cache_dir, series_dir
 from zstools.plan import AUTO, FLAVOURS, KernelSpec, Plan, make_plan
 from zstools.progress import BuildProgress, Silent
+from zstools.prune import mark_used
 from zstools.series import supported_versions
 from zstools.source import is_cached, release_of, tree_version
 
@@ -91,6 +92,7 @@ def _find_ready(spec: KernelSpec, cache: Path, progress: BuildProgress) -> Kerne
 
 
 def _kernel(spec: KernelSpec, plan: Plan, manifest: Manifest, module: Path) -> Kernel:
+    mark_used(plan.entry)
     build = plan.cache / manifest["build"]
     return Kernel(
         spec=replace(spec, design=_design(spec, plan)),

@@ -45,7 +45,9 @@ def config_of(design: str, flavour: str) -> dict[str, str]:
 # ---- what it is ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("design", "flavour"), [*KERNELS, ("zspage", "lockdep")])
+@pytest.mark.parametrize(
+    ("design", "flavour"), [*KERNELS, ("zspage", "lockdep"), ("zpdesc", "lockdep")]
+)
 def test_the_guest_describes_itself_as_it_was_configured(
     runners: Runners, design: str, flavour: str
 ) -> None:

@@ -107,6 +107,16 @@ def test_owners_that_are_nowhere_are_no_stock_kernel(tmp_path: Path) -> None:
         read(tmp_path, (OWNERS, "void *elsewhere;"))
 
 
+def test_the_owner_of_a_lock_owns_no_objects(tmp_path: Path) -> None:
+    lock = """
+#line 1 "include/linux/spinlock_types.h"
+struct raw_spinlock { int raw; void *owner; };
+#line 100 "mm/zsmalloc.c"
+"""
+    with pytest.raises(LayoutError, match=r"no array of struct obj_cgroup pointers"):
+        read(tmp_path, (STRUCT, f"{STRUCT}{lock}"), (OWNERS, "struct raw_spinlock lock;"))
+
+
 def test_what_keeps_owners_elsewhere_is_tested_without_them(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('write = "zs_obj_write(pool, handle, mem, size, NULL)"\n')

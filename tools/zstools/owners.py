@@ -105,7 +105,8 @@ class _Search:
         if place is not None:
             yield 0, place
         elif bare.tag in ("DW_TAG_structure_type", "DW_TAG_union_type"):
-            yield from self._members(struct, bare, at, memcg_data)
+            if self._is_ours(bare):  # a spinlock under debugging has an owner, too
+                yield from self._members(struct, bare, at, memcg_data)
         elif bare.tag == "DW_TAG_pointer_type":
             yield from self._pointed(struct, bare, at, child, memcg_data)
         elif size_of(bare) == _POINTER_BYTES:

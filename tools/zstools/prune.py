@@ -88,7 +88,7 @@ def _size(path: Path, counted: set[int]) -> int:
     for folder, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):
-                facts = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - 90,000 files
+                facts = os.lstat(f"{folder}/{name}")
                 size += 0 if facts.st_ino in counted else facts.st_blocks * 512
                 counted.add(facts.st_ino)
     return size

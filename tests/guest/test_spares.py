@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,15 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         yield machine
 
 
-def guests() -> set[int]:
-    """The kernels that this process has started and not ended."""
+@pytest.fixture
+def guests(machine: Machine) -> Callable[[], set[int]]:
+    """Return the guests of this test alone: those of other tests' fixtures live on beside them."""
+    others = kernels() - {machine.pid}
+    return lambda: kernels() - others
+
+
+def kernels() -> set[int]:
+    """Return the kernels that this process has started and not ended."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return {
         int(child) for child in children if "vmlinux" in Path(f"/proc/{child}/cmdline").read_text()
@@ -47,7 +54,9 @@ def test_each_restart_gives_a_fresh_guest_that_answers_alike(machine: Machine) -
 
 
 @TWO_CPUS
-def test_none_boots_ahead_before_the_first_restart_and_two_after_it(machine: Machine) -> None:
+def test_none_boots_ahead_before_the_first_restart_and_two_after_it(
+    machine: Machine, guests: Callable[[], set[int]]
+) -> None:
     with machine.boot_ahead():
         assert guests() == {machine.pid}
         machine.restart()
@@ -64,7 +73,7 @@ def test_one_that_booted_elsewhere_moves_to_the_cpu_of_the_guest(machine: Machin
 
 
 def test_they_leave_nothing_but_the_console_of_the_present_guest(
-    machine: Machine, tmp_path: Path
+    machine: Machine, guests: Callable[[], set[int]], tmp_path: Path
 ) -> None:
     with machine.boot_ahead(), machine.boot_ahead():
         for _ in range(3):
@@ -77,7 +86,7 @@ def test_they_leave_nothing_but_the_console_of_the_present_guest(
 
 @TWO_CPUS
 def test_those_that_do_not_fit_are_done_without(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, guests: Callable[[], set[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise HarnessError("/dev/shm has 0 MiB free")
@@ -94,7 +103,9 @@ def test_those_that_do_not_fit_are_done_without(
 
 
 @TWO_CPUS
-def test_one_that_was_killed_while_it_waited_is_not_taken(machine: Machine) -> None:
+def test_one_that_was_killed_while_it_waited_is_not_taken(
+    machine: Machine, guests: Callable[[], set[int]]
+) -> None:
     with machine.boot_ahead():
         machine.restart()
         killed = guests() - {machine.pid}

@@ -17,7 +17,7 @@ from zsfuzz.corpusfile import Entry
 from zsfuzz.mutation.rawbytes import SWAP_OPS
 from zsfuzz.planted import planted_patch
 from zsfuzz.program import Opcode
-from zsfuzz.repro.attempt import Attempt
+from zsfuzz.repro.attempt import Attempt, run_root
 from zsfuzz.repro.check import Pair, check
 from zsfuzz.repro.check import pairs as all_pairs
 from zsfuzz.repro.cli import render
@@ -103,6 +103,19 @@ def test_one_that_cannot_be_tried_neither_passes_nor_fails() -> None:
         attempt = Attempt(code, "reproducer: cannot be tried: no\n")
         assert not attempt.passes
         assert not attempt.fails
+
+
+def test_one_that_does_not_end_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zsfuzz.repro.attempt.LIMIT", 3.0)
+    kernel = built("zspage", "plain")
+    shutil.copytree(kernel.guest_root, tmp_path / "root")
+    source = tmp_path / "init.c"
+    source.write_text("int main(void) { for (;;); }")
+    compiled(source, tmp_path / "root" / "init")
+    attempt = run_root(kernel, tmp_path / "root", tmp_path)
+    assert attempt.fails
+    assert not attempt.passes
+    assert "had not ended after 3 s" in attempt.told
 
 
 @pytest.mark.parametrize("name", IN_PYTHON)

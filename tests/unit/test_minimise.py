@@ -11,7 +11,7 @@ from model_support import random_program
 
 from zsfuzz.errors import BadProgram
 from zsfuzz.minimise import minimiser
-from zsfuzz.minimise.drop import drop_pairs, without_users
+from zsfuzz.minimise.drop import drop_pairs, keep_related, without_users
 from zsfuzz.minimise.minimiser import Cost, Minimised, Task, minimise
 from zsfuzz.minimise.rank import Rank, simple_sizes
 from zsfuzz.minimise.search import Search, Stopped
@@ -328,3 +328,50 @@ def test_a_search_raises_before_it_asks_when_it_is_to_stop() -> None:
 )
 def test_what_is_made_goes_with_its_uses(text: str, left: str) -> None:
     assert without_users(parse_program(text).ops, 0) == parse_program(left).ops
+
+
+# ---- what the last operation names ---------------------------------------------------------------
+
+BEGINNING = "c5 = cgroup_create(parent=c1)\np2 = pool_create(aware=1)\n"
+LONG = (
+    BEGINNING
+    + """
+o1 = malloc(p0, size=8, owner=c2)
+o2 = malloc(p2, size=8, owner=c5)
+read(o1)
+write(o2, owner=c4, pattern=3)
+compact(p0)
+read(o2)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("needs", "left"),
+    [
+        ("malloc", BEGINNING + "o2 = malloc(p2, size=8, owner=c5)\nread(o2)"),
+        (
+            "write",
+            BEGINNING + "o2 = malloc(p2, size=8, owner=c5)\n"
+            "write(o2, owner=c4, pattern=3)\nread(o2)",
+        ),
+        ("compact", LONG),
+    ],
+)
+def test_what_the_last_operation_names_is_kept_in_at_most_two_runs(needs: str, left: str) -> None:
+    start = parse_program(LONG).canonical()
+    search = Search(
+        start.ops,
+        shows(lambda program: any(op.op.word == needs for op in program)),
+        Rank(KERNEL),
+        lambda: False,
+    )
+    keep_related(search)
+    assert search.best == parse_program(left).canonical().ops
+    assert search.runs <= 2
+
+
+def test_of_an_empty_program_nothing_is_kept() -> None:
+    search = Search((), lambda _: True, Rank(KERNEL), lambda: False)
+    keep_related(search)
+    assert search.best == ()

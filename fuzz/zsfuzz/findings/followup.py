@@ -43,12 +43,13 @@ def full_account(
     runner: Runner, finding: Finding, trouble: Trouble, limit: Limit, guests: Mapping[str, Boot]
 ) -> Finding:
     """Minimise a finding that came again, count replays of the result, and try other flavours."""
-    smaller = minimise_trouble(runner, trouble, limit)
-    result = smaller.trouble if smaller else trouble
-    seen = reproduce(runner, result, limit.asked)
-    if smaller and not seen.hits:
-        smaller, result = None, trouble
-        seen = reproduce(runner, trouble, limit.asked)
+    with runner.target.boot_ahead():
+        smaller = minimise_trouble(runner, trouble, limit)
+        result = smaller.trouble if smaller else trouble
+        seen = reproduce(runner, result, limit.asked)
+        if smaller and not seen.hits:
+            smaller, result = None, trouble
+            seen = reproduce(runner, trouble, limit.asked)
     elsewhere = try_elsewhere(result, {} if limit.asked() else guests)
     facts = finding_of(result)
     return replace(

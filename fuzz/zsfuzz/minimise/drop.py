@@ -32,6 +32,37 @@ def drop_tail(search: Search) -> None:
             low = middle + 1
 
 
+def keep_related(search: Search) -> None:
+    """Keep what the last operation names: what made it, else also all that was done with it.
+
+    One run instead of dozens, where it works: each that shows the finding may cost a boot.
+    """
+    if not search.best:
+        return
+    for related in (_makers, _all_uses):
+        if search.attempt(related(search.best)):
+            return
+
+
+def _makers(ops: Ops) -> Ops:
+    """Give the last operation, and what made the things that it names, and their things."""
+    wanted, kept = set(things(ops[-1]).values()), [ops[-1]]
+    for op in reversed(ops[:-1]):
+        thing = made(op)
+        if thing in wanted:
+            wanted = (wanted | set(things(op).values())) - {thing}
+            kept.append(op)
+    return tuple(reversed(kept))
+
+
+def _all_uses(ops: Ops) -> Ops:
+    """Give all operations with the last one's object or page, and what made all that they name."""
+    own = {thing for thing in things(ops[-1]).values() if thing.kind in ("object", "page")}
+    uses = [op for op in ops if own & set(things(op).values())]
+    named = {thing for op in uses for thing in things(op).values()}
+    return tuple(op for op in ops if op in uses or made(op) in named)
+
+
 def drop_blocks(search: Search) -> None:
     """Drop blocks, from half of the program to single operations, from the end to the beginning."""
     size = len(search.best) // 2

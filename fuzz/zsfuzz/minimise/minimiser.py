@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from zsfuzz.minimise.drop import drop_blocks, drop_pairs, drop_tail, drop_users
+from zsfuzz.minimise.drop import drop_blocks, drop_pairs, drop_tail, drop_users, keep_related
 from zsfuzz.minimise.rank import Ops, Rank
 from zsfuzz.minimise.search import Search, Shows, Stop, Stopped
 from zsfuzz.minimise.shorter import try_all_shorter
@@ -33,7 +33,7 @@ class Cost(Enum):
     DEAR = "a boot"  # the kernel complains, dies or hangs, or an audit is needed
 
 
-SHORTEN: tuple[Pass, ...] = (drop_tail, drop_blocks, drop_users)
+SHORTEN: tuple[Pass, ...] = (drop_tail, keep_related, drop_blocks, drop_users)
 SIMPLIFY: tuple[Pass, ...] = (
     simplify_sizes,
     simplify_owners,

@@ -28,8 +28,11 @@ def make_task(order: TaskOrder, root: Path) -> tuple[Spawn, Order]:
 
 
 def main(root: Path, kernels: Path, address: str, exchange: str, jobs: int) -> None:
-    options = Options(jobs=jobs, slice_seconds=3600, stall_seconds=120.0, reserve=0)
-    session = Session(root, options, (fake_kernel(kernels),), None, address, exchange)
+    options = Options(
+        jobs=jobs, slice_seconds=3600, stall_seconds=120.0, reserve=0, scheduler=address,
+        exchange=exchange,
+    )  # fmt: skip
+    session = Session(root, options, (fake_kernel(kernels),))
     named = import_module("fake_dask_campaign")  # by this name the tasks find make_task
 
     with locked_output(root), connect(session, named.make_task) as spawn:

@@ -171,7 +171,8 @@ def test_a_corpus_file_that_was_cut_short_can_be_found_again(tmp_path: Path) -> 
     os.truncate(path, 20)
     store = store_in(tmp_path)
     assert len(store) == 0
-    assert "truncated after 20 bytes" in store.bad[0]
+    assert "truncated after 20 bytes" in store.take_bad()[0]
+    assert not store.take_bad()
     assert store.add(PROGRAM)
     assert load(path).program == PROGRAM.canonical()
 

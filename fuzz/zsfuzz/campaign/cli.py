@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _lists(*names: str, known: Callable[[], tuple[str, ...]], text: str) -> Call
 @click.option("--corpus", multiple=True, type=FOLDER,
               help="Programs to begin with; may be repeated.")  # fmt: skip
 @click.option("--scheduler", metavar="ADDRESS",
-              help="Run the workers as tasks of this Dask scheduler.")  # fmt: skip
+              help="Run the workers as tasks of this Dask scheduler; '' for none.")  # fmt: skip
 @click.option("--exchange", metavar="URL",
               help="Where these tasks put what they find (fsspec).")  # fmt: skip
 @click.option("--prometheus", type=click.IntRange(0, 65535), metavar="PORT",
@@ -109,8 +110,6 @@ def start(
     /,
     directory: Path,
     seconds: float | None,
-    scheduler: str | None,
-    exchange: str | None,
     prometheus: int | None,
     **given: Any,
 ) -> None:
@@ -123,11 +122,13 @@ def start(
     with locked_output(directory):
         options = _options(ctx, directory, given)
         kernels = [take_kernel(spec) for spec in options.specs]
-        session = Session(directory, options, tuple(kernels), seconds, scheduler, exchange)
+        session = Session(directory, options, tuple(kernels), seconds)
         try:
             status = run_session(session, prometheus, Console(stderr=True))
         except sqlite3.OperationalError as error:
-            raise HarnessError(f"{Layout(directory).database}: {error}: free some space") from error
+            raise HarnessError(
+                f"{Layout(directory).database}: {error}: free some space, or end who holds it"
+            ) from error
     _print_status(directory)
     ctx.exit(EXIT_FINDINGS if status["findings"] else EXIT_CLEAN)
 
@@ -146,7 +147,18 @@ def _options(ctx: click.Context, directory: Path, given: dict[str, Any]) -> Opti
         for field in fields(Options)
         if ctx.get_parameter_source(field.name) is ParameterSource.COMMANDLINE
     }
-    return replace(options, **named)
+    return _check(replace(options, **named))
+
+
+def _check(options: Options) -> Options:
+    """Refuse what cannot work before kernels are built for it."""
+    if not options.scheduler:
+        if options.exchange:
+            raise click.BadParameter("it takes a --scheduler", param_hint="--exchange")
+        return replace(options, scheduler=None, exchange=None)
+    if find_spec("distributed") is None:
+        raise HarnessError("--scheduler takes Dask: run pip install 'zsfuzz[distributed]'")
+    return options
 
 
 def default_jobs() -> int:
@@ -183,7 +195,8 @@ def _print_status(directory: Path) -> None:
     with State.read(directory) as state:
         terminal = Console().is_terminal
         console = Console() if terminal else Console(width=WIDE)
-        console.print(f"campaign {directory}: {found['state']}", highlight=False, soft_wrap=True)
+        title = f"campaign {directory}: {found['state']}"
+        console.print(title, highlight=False, soft_wrap=True, markup=False)
         console.print(render(found, state))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from zsfuzz.pool import PoolWriter
 from zsfuzz.program import OP_SIZE, Program, digest_of
 
 NOTE = "found by zsfuzz campaign: new coverage"
+LOOKS = 10  # at a file that is no program, until it is set aside
 SYNC_SECONDS = 0.2  # of each look that writing to the disk may take
 
 
@@ -24,10 +26,12 @@ class CorpusStore:
 
     def __init__(self, folder: Path, pool: Path, limit: int, damaged: Path) -> None:
         self.folder = folder
-        self.bad: list[str] = []  # files that were no programs, and were moved to `damaged`
+        self._bad: list[str] = []  # files that were no programs, and were moved to `damaged`
         self._limit = limit
         self._damaged = damaged
-        self._known: set[str] = set()
+        self._known: set[str] = set()  # digests of programs
+        self._names: set[str] = set()  # of files that were read
+        self._unreadable: Counter[str] = Counter()  # looks at a file that is no program
         self._unsynced: list[Path] = []
         self._changed = 0  # when the folder was, as the file system has it; only compared
         make_directory(folder)
@@ -48,14 +52,21 @@ class CorpusStore:
                 wires.append(load_wire(path))
             except BadCorpusFile as error:
                 self._set_aside(error)
+            else:
+                self._names.add(path.name)
         for wire in sorted(wires, key=len):
             self._enter(wire)
 
     def _set_aside(self, error: BadCorpusFile) -> None:
         # A name that is taken keeps the program from being saved when it is found again.
-        self.bad.append(str(error))
+        self._bad.append(str(error))
         make_directory(self._damaged)
         error.path.rename(self._damaged / error.path.name)
+
+    def take_bad(self) -> list[str]:
+        """Say what was moved to `damaged` since the last call."""
+        bad, self._bad = self._bad, []
+        return bad
 
     def _enter(self, wire: bytes) -> None:
         if len(wire) <= OP_SIZE * self._limit:
@@ -76,21 +87,33 @@ class CorpusStore:
         changed = self.folder.stat().st_mtime_ns
         if changed == self._changed:
             return 0
-        self._changed = changed
         with os.scandir(self.folder) as entries:
             names = [e.name for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."]
-        fresh = [name for name in names if name.removesuffix(SUFFIX) not in self._known]
-        return sum(self._take(self.folder / name) for name in fresh)
+        for gone in self._unreadable.keys() - set(names):
+            del self._unreadable[gone]
+        taken = sum(self._take(self.folder / name) for name in names if not self._has(name))
+        if not self._unreadable:
+            self._changed = changed
+        return taken
+
+    def _has(self, name: str) -> bool:
+        return name in self._names or name.removesuffix(SUFFIX) in self._known
 
     def _take(self, path: Path) -> bool:
+        """Take up a file; one that is no program may not be there as a whole yet."""
         try:
             wire = load(path).program.canonical().wire
         except BadCorpusFile as error:
-            self._set_aside(error)
+            self._unreadable[path.name] += 1
+            if self._unreadable[path.name] >= LOOKS:
+                self._set_aside(error)
+                del self._unreadable[path.name]
             return False
-        if digest_of(wire) not in self._known:
-            self._enter(wire)
-        self._known.add(path.name.removesuffix(SUFFIX))
+        del self._unreadable[path.name]
+        self._names.add(path.name)
+        if digest_of(wire) in self._known:
+            return False
+        self._enter(wire)
         return True
 
     def sync(self) -> None:

@@ -18,18 +18,24 @@ class CampaignMissing(ZsfuzzError):
     """There is no campaign in the directory: a typing error, or it was never started."""
 
 
+class CampaignBusy(ZsfuzzError):
+    """The database cannot be read now: another process holds it, or the disk is full."""
+
+
 class CampaignDamaged(ZsfuzzError):
     """The database cannot be read: a power cut, a damaged disk, or another version of zsfuzz."""
 
 
 def open_for_reading(root: Path) -> sqlite3.Connection:
-    """Open the database beside whoever writes it; CampaignMissing or CampaignDamaged otherwise."""
+    """Open the database beside whoever writes it; a Campaign... error otherwise."""
     path = Layout(root).database
     if not path.is_file():
         raise CampaignMissing(f"{root}: no campaign there: begin one with `zsfuzz campaign start`")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)
         _check_version(connection, path)
+    except sqlite3.OperationalError as error:
+        raise CampaignBusy(f"{path}: {error}: try again, or look at the disk") from error
     except sqlite3.DatabaseError as error:
         raise CampaignDamaged(
             f"{path}: {error}: `zsfuzz campaign start {root}` keeps the file and begins a new one"

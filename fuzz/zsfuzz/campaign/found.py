@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zsfuzz.campaign.state import Row, State
-from zsfuzz.findings.store import list_findings
+from zsfuzz.findings.store import fold_sightings, list_findings
 
 
 class Found:
@@ -23,7 +23,7 @@ class Found:
         return len(self.rows)
 
     def look(self, at: float) -> list[Row]:
-        """Enter what is new, or was seen again, in a transaction; gives what is new."""
+        """Enter what is new, was seen again or is gone, in a transaction; gives what is new."""
         layout, before = self._state.layout, dict(self.rows)
         changed = [
             self._row(folder.name, facts, at)
@@ -31,11 +31,21 @@ class Found:
             for facts in list_findings(layout.root, layout.findings_of(folder.name))
         ]
         changed = [row for row in changed if self.rows.get((row["design"], row["id"])) != row]
+        gone = [key for key, row in before.items() if not (layout.root / row["path"]).is_dir()]
         with self._state.transaction():
             for row in changed:
                 self._state.insert("findings", **row)
+            for key in gone:  # a flaky one that came again after all has another folder now
+                self._state.execute("DELETE FROM findings WHERE design = ? AND id = ?", *key)
+        for key in gone:
+            del self.rows[key]
         self.rows |= {(row["design"], row["id"]): row for row in changed}
         return [row for row in changed if (row["design"], row["id"]) not in before]
+
+    def fold(self) -> None:
+        """Add up the counts of workers of this machine that have ended; raises OutputLost."""
+        for folder in self._state.layout.findings.glob("[!.]*/[!.]*/"):
+            fold_sightings(folder)
 
     def _row(self, design: str, facts: Mapping[str, Any], at: float) -> Row:
         number = str(facts["id"])

@@ -32,6 +32,8 @@ class Options:
     linux: str | None = None
     patches: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
+    scheduler: str | None = None  # of Dask, which runs the workers
+    exchange: str | None = None  # URL through which they exchange; None: the campaign's directory
 
     @property
     def specs(self) -> list[KernelSpec]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -44,18 +43,14 @@ class KernelRecord:
 
     map: CoverageMap
     ended: list[int]  # hits of all workers that have ended
+    sites: int  # that the database says were reached
     live: dict[int, list[int]] = field(default_factory=dict)
-    coverage: Coverage | None = None
-    sites: int = -1
 
-    def measure(self) -> bool:
-        """Bring `coverage` up to date; returns whether it has grown."""
+    def grown(self) -> Coverage | None:
+        """Measure what was reached if that is more than the database says."""
         hits = add_up([h for h in (self.ended, *self.live.values()) if h])
         sites = sum(1 for n in hits if n)
-        if not hits or sites <= self.sites:
-            return False
-        self.sites, self.coverage = sites, self.map.measure(hits)
-        return True
+        return self.map.measure(hits) if sites > self.sites else None
 
 
 class Recorder:
@@ -67,15 +62,11 @@ class Recorder:
         self.clock = clock
         self.kernels: dict[str, KernelRecord] = {}
         self.findings = Found(state)
-        self.fresh_at = clock.at  # when there was new coverage last
         self._ended = Counter(state.totals())
         self._live: dict[int, tuple[str, dict[str, int], list[int]]] = {}
         self._events: list[dict[str, object]] = []
         self._timeline_at = -TIMELINE_EVERY
         self._options = state.rows("SELECT options FROM runs WHERE id = ?", run)[0]["options"]
-        last = state.rows("SELECT max(at) AS at FROM coverage")[0]["at"]
-        if last is not None:
-            self.fresh_at = min(last, clock.at)
 
     # ---- what is known ----------------------------------------------------------------------
 
@@ -83,9 +74,11 @@ class Recorder:
         """Enter a kernel, and keep what reports need of it."""
         map_ = CoverageMap(kernel.layout)
         none = map_.measure([0] * len(map_.pcs))
-        record = KernelRecord(map_, self.state.hits(kernel.key))
-        record.measure()
-        self.kernels[kernel.key] = record
+        written = self.state.rows(
+            "SELECT max(sites) AS sites FROM coverage WHERE kernel = ?", kernel.key
+        )
+        sites = written[0]["sites"] or 0
+        self.kernels[kernel.key] = KernelRecord(map_, self.state.hits(kernel.key), sites)
         if copy:
             _copy_facts(kernel, self.state.layout.kernels / kernel.key)
         with self.state.transaction():
@@ -131,23 +124,20 @@ class Recorder:
                 self.state.worker_did(worker, counters)
                 if hits:
                     self.state.worker_reached(worker, kernel, hits)
-            for key, record in self.kernels.items():
-                if record.measure():
-                    self._write_coverage(at, wall, key, record.coverage)
+            grown = {key: found for key, one in self.kernels.items() if (found := one.grown())}
+            for key, found in grown.items():
+                self.state.insert(
+                    "coverage", at=at, wall=wall, kernel=key,
+                    sites=found.sites, lines=found.lines, branches=found.branches,
+                )  # fmt: skip
             for event in events:
                 self.state.insert("events", **event)
             if at - self._timeline_at >= TIMELINE_EVERY:
                 self._write_timeline(at, wall, corpus, workers)
+        for key, found in grown.items():  # not before it is written
+            self.kernels[key].sites = found.sites
         del self._events[: len(events)]
         self._write_totals(at, wall)
-
-    def _write_coverage(self, at: float, wall: float, key: str, found: Coverage | None) -> None:
-        if found is not None:
-            self.fresh_at = at
-            self.state.insert(
-                "coverage", at=at, wall=wall, kernel=key,
-                sites=found.sites, lines=found.lines, branches=found.branches,
-            )  # fmt: skip
 
     def _write_timeline(self, at: float, wall: float, corpus: int, workers: int) -> None:
         totals = self.totals()
@@ -197,9 +187,7 @@ def _copy_facts(kernel: Kernel, folder: Path) -> None:
     for name, source in (("layout.json", kernel.layout), ("zsmalloc.c", _source_of(kernel))):
         target = folder / name
         if source.is_file() and not target.exists():
-            partial = target.with_suffix(".part")
-            shutil.copyfile(source, partial)
-            partial.rename(target)
+            replace_file(target, source.read_bytes())
     replace_file(folder / "manifest.json", manifest, durable=False)
 
 

@@ -58,10 +58,13 @@ class Schedule:
         self._promised[chosen.key] += 1
         return chosen
 
-    def give_back(self, assignment: Assignment, seconds: float) -> None:
-        """Note that a worker has ended, and how long it ran."""
+    def give_back(self, assignment: Assignment, seconds: float, *, died: bool = False) -> None:
+        """Note that a worker has ended, and how long it ran.
+
+        Who dies has had its turn, however short: a kernel that does not boot would get them all.
+        """
         self._promised[assignment.key] -= 1
-        self.had(assignment.key, seconds)
+        self.had(assignment.key, max(seconds, self._slice) if died else seconds)
 
     def _urgency(self, assignment: Assignment) -> float:
         key = assignment.key

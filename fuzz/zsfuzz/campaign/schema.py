@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS workers (     -- one row for each process that was st
     counters TEXT NOT NULL DEFAULT '{}', -- JSON: all counters of zsfuzz.stats
     ended TEXT                           -- why it ended; NULL while it runs
 );
+CREATE INDEX IF NOT EXISTS workers_ended ON workers (ended);
 CREATE TABLE IF NOT EXISTS hits (        -- how often each coverage site was reached
     kernel TEXT NOT NULL REFERENCES kernels,
     worker INTEGER NOT NULL,             -- 0: all workers that have ended

@@ -30,8 +30,6 @@ class Session:
     options: Options
     kernels: tuple[Kernel, ...]
     seconds: float | None = None
-    scheduler: str | None = None
-    exchange: str | None = None
 
 
 def run_session(session: Session, prometheus: int | None, console: Console) -> Status:
@@ -52,7 +50,8 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
 
         def show() -> None:
             latest.update(
-                status_of(supervisor.state) | {"corpus": len(supervisor.store), "state": "running"}
+                status_of(supervisor.state, supervisor.recorder.totals())
+                | {"corpus": len(supervisor.store), "state": "running"}
             )
             screen.show(latest, supervisor.state, supervisor.troubles)
 
@@ -61,7 +60,7 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
 
 
 def _spawn(session: Session, stack: ExitStack) -> Spawn:
-    if session.scheduler is not None:
+    if session.options.scheduler is not None:
         from zsfuzz.campaign.distributed import connect  # noqa: PLC0415 - an extra
 
         return stack.enter_context(connect(session))

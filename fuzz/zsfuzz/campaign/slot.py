@@ -28,6 +28,10 @@ class Backoff:
         self.until = now + pause
         return pause
 
+    def lived(self) -> None:
+        """Forget the deaths: a worker has ended in order."""
+        self._deaths = 0
+
     def over(self, now: float) -> bool:
         """Tell whether a worker may be started."""
         return now >= self.until

@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from zsfuzz.campaign.database import CampaignDamaged, open_for_reading, open_for_writing
+from zsfuzz.campaign.database import (
+    CampaignBusy,
+    CampaignDamaged,
+    open_for_reading,
+    open_for_writing,
+)
 from zsfuzz.campaign.layout import Layout
 
 Row = dict[str, Any]
@@ -31,7 +35,7 @@ class State:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Open beside whoever writes; raises CampaignMissing or CampaignDamaged."""
+        """Open beside whoever writes; raises CampaignMissing, CampaignBusy or CampaignDamaged."""
         return cls(root, open_for_reading(root))
 
     @classmethod
@@ -59,9 +63,11 @@ class State:
     # ---- reading ----------------------------------------------------------------------------
 
     def rows(self, query: str, *values: object) -> list[Row]:
-        """Give the rows of a query as dictionaries; raises CampaignDamaged."""
+        """Give the rows of a query as dictionaries; raises CampaignBusy or CampaignDamaged."""
         try:
             return [dict(row) for row in self._connection.execute(query, values)]
+        except sqlite3.OperationalError as error:
+            raise CampaignBusy(f"{self.layout.database}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise CampaignDamaged(f"{self.layout.database}: {error}") from error
 
@@ -71,11 +77,12 @@ class State:
         return float(found[0]["seconds"]) if found else 0.0
 
     def totals(self) -> dict[str, int]:
-        """Add up the counters of all workers, those that have ended too."""
-        total: Counter[str] = Counter()
-        for row in self.rows("SELECT counters FROM workers"):
-            total.update(json.loads(row["counters"]))
-        return {"programs": 0, "operations": 0, **total}
+        """Add up the counters of all workers, those that have ended too; reads every row."""
+        query = (
+            "SELECT one.key AS name, SUM(one.value) AS n"
+            " FROM workers, json_each(workers.counters) AS one GROUP BY one.key"
+        )
+        return {"programs": 0, "operations": 0, **{r["name"]: r["n"] for r in self.rows(query)}}
 
     def hits(self, kernel: str) -> list[int]:
         """Count how often each coverage site of a kernel was reached; empty if none was."""

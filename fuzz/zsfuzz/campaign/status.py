@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def supervisor_of(root: Path) -> Identity | None:
 
 
 def read_status(root: Path) -> Status:
-    """Read everything; raises CampaignMissing or CampaignDamaged."""
+    """Read everything; raises CampaignMissing, CampaignBusy or CampaignDamaged."""
     layout = Layout(root)
     with State.read(root) as state:
         return status_of(state) | {
@@ -46,16 +47,17 @@ def _state(root: Path, state: State) -> str:
     return "running" if supervisor_of(root) else "killed"
 
 
-def status_of(state: State) -> Status:
-    """Give all that the database tells."""
-    totals, seconds = state.totals(), state.seconds()
+def status_of(state: State, known: Mapping[str, int] | None = None) -> Status:
+    """Give all that the database tells; `known` are the totals, if who asks has them."""
+    totals = dict(known) if known is not None else state.totals()
+    seconds = state.seconds()
     kernels = _coverage(state)
     fresh = state.rows("SELECT max(at) AS at FROM coverage")[0]["at"] or 0.0
     return {
         "seconds": round(seconds, 3),
         "runs": state.rows("SELECT COUNT(*) AS n FROM runs")[0]["n"],
-        "programs": totals["programs"],
-        "operations": totals["operations"],
+        "programs": totals.get("programs", 0),
+        "operations": totals.get("operations", 0),
         "programs_per_second": _rate(state),
         "findings": [
             {**row, "path": str(state.layout.root.absolute() / row["path"])}

@@ -12,21 +12,24 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from subprocess import SubprocessError
 
-from zsfuzz.atomic import make_directory, replace_file
+from zsfuzz.atomic import TEMPORARY, make_directory, replace_file
 from zsfuzz.campaign.corpusstore import CorpusStore
+from zsfuzz.campaign.database import CampaignBusy
 from zsfuzz.campaign.disk import DiskWatch
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
-from zsfuzz.campaign.leftovers import keep_all, take_up
+from zsfuzz.campaign.leftovers import KILLED, keep_all, take_up
 from zsfuzz.campaign.options import Options
 from zsfuzz.campaign.recorder import Clock, Recorder
-from zsfuzz.campaign.restoring import restore
+from zsfuzz.campaign.restoring import last_options, restore
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import Backoff, Running, Slot
 from zsfuzz.campaign.state import State
-from zsfuzz.campaign.worker import Order, Spawn
+from zsfuzz.campaign.worker import Order, Spawn, Worker
 from zsfuzz.corpus.keeper import InputKeeper
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import HarnessError, OutputLost
@@ -35,13 +38,15 @@ from zstools.kernel import Kernel
 TICK = 0.25  # seconds
 RECORD_EVERY = 1.0  # seconds, so that a kill of everything loses no more
 STOP_LIMIT = 90.0  # seconds that workers have to end in order
-DISK_ERRORS = (sqlite3.OperationalError, OutputLost, OSError)
+# What a full disk, or an exchange that does not answer, may prevent for a while.
+DISK_ERRORS = (sqlite3.OperationalError, CampaignBusy, OutputLost, OSError, SubprocessError)
+IN_ORDER = "in order"
 
 
 class Supervisor:
-    """Run a campaign until its time is over, or `stop` is called; holds its lock meanwhile.
+    """Run a campaign until its time is over, or `stop` is called; the caller holds its lock.
 
-    `spawn` starts workers; `show` is called twice a second or so.
+    `spawn` starts workers; `show` is called once a second.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Supervisor:
         """Take up what the last run left, and enter this one; raises as DISK_ERRORS says."""
         layout, options = self.layout, self.options
         self.state = State.write(layout.root)
+        for path in layout.root.glob(f"{TEMPORARY}*"):  # of a write that a kill has cut short
+            path.unlink(missing_ok=True)
         make_directory(layout.work)
         self.store = CorpusStore(
             layout.corpus, layout.root / "pool", options.max_operations, layout.damaged
@@ -76,6 +83,8 @@ class Supervisor:
         self.restored = restore(self.state)
         make_directory(layout.work)
         self._name_supervisor()
+        last = last_options(self.state)
+        begin_with = () if last and self._had(last) else options.corpus
         clock = Clock(self.state.seconds())
         with self.state.transaction():
             run = self.state.insert(
@@ -87,6 +96,7 @@ class Supervisor:
             self.recorder.know_kernel(kernel)
         self._plan()
         self._note_start(left, saved)
+        self._begin_with(begin_with)
         self.disk = DiskWatch(layout.root, options.reserve)
 
     def _name_supervisor(self) -> None:
@@ -97,8 +107,11 @@ class Supervisor:
     def _plan(self) -> None:
         pairs = [Assignment(k, f) for f in self.options.faults for k in self.kernels]
         self.schedule = Schedule(pairs, self.options.slice_seconds)
-        query = "SELECT kernel, faults, SUM(seconds) AS had FROM workers GROUP BY kernel, faults"
-        for row in self.state.rows(query):
+        query = (
+            "SELECT kernel, faults, SUM(iif(ended IN (?, ?), seconds, max(seconds, ?))) AS had"
+            " FROM workers GROUP BY kernel, faults"
+        )
+        for row in self.state.rows(query, IN_ORDER, KILLED, self.options.slice_seconds):
             self.schedule.had((row["kernel"], row["faults"]), row["had"])
 
     def _note_start(self, left: int, saved: int) -> None:
@@ -108,11 +121,18 @@ class Supervisor:
             event("damage", f"the database had forgotten {self.restored:,} programs")
         if left:
             event("recovery", f"{left} workers were killed with the campaign, {saved} inputs kept")
-        for bad in self.store.bad:
-            event("damage", bad)
-        for folder in self.options.corpus:
-            for entry in load_dir(Path(folder))[0]:
+
+    def _had(self, last: str) -> bool:
+        """Tell whether the programs to begin with are those of the last start."""
+        return Options.from_json(last).corpus == self.options.corpus
+
+    def _begin_with(self, folders: Sequence[str]) -> None:
+        for folder in folders:
+            entries, broken = load_dir(Path(folder))
+            for entry in entries:
                 self.store.add(entry.program, entry.note)
+            for error in broken:
+                self.recorder.event("damage", str(error))
 
     def run(self, spawn: Spawn, seconds: float | None, show: Callable[[], None]) -> None:
         """Supervise; HarnessError if no worker ever ran a program."""
@@ -127,7 +147,7 @@ class Supervisor:
                     self._guarded("save", self._record)
                 if clock.run_seconds - looked >= RECORD_EVERY:
                     looked = clock.run_seconds
-                    show()
+                    self._guarded("show", show)
                 self._wait(TICK)
             why = "stopped" if self._stop_asked else "time"
         finally:
@@ -167,17 +187,26 @@ class Supervisor:
         """End all workers, in order if they can, and write all that is known."""
         running = [slot.running for slot in self.slots if slot.running]
         for one in running:
-            one.worker.ask_to_stop()
+            self._guarded("end workers", one.worker.ask_to_stop)
         until = time.monotonic() + STOP_LIMIT
-        while any(one.worker.ended() is None for one in running) and time.monotonic() < until:
+        while any(map(self._runs, running)) and time.monotonic() < until:
             self._wait(TICK / 4)
-        for one in running:
-            if one.worker.ended() is None:
-                one.worker.kill()
-                one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
+        for one in filter(self._runs, running):
+            self._guarded("end workers", one.worker.kill)
+            one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
         self._guarded("save", lambda: self._save_all(why))
         self.store.close()
         self.state.close()
+
+    def _runs(self, one: Running) -> bool:
+        ended = False
+
+        def look() -> None:
+            nonlocal ended
+            ended = one.worker.ended() is not None
+
+        self._guarded("end workers", look)
+        return not ended
 
     def _save_all(self, why: str) -> None:
         for slot in self.slots:
@@ -196,25 +225,31 @@ class Supervisor:
     def _tick(self, spawn: Spawn) -> None:
         full = self.disk.look()
         now = time.monotonic()
-        for slot in self.slots:
-            if slot.running:
-                self._look_at(slot, slot.running, now)
-            elif not full and slot.backoff.over(now):
-                self._start(slot, spawn, now)
+        for slot in self.slots:  # what fails at one of them does not stop the others
+            self._guarded(f"run worker {slot.number}", partial(self._run, slot, spawn, now, full))
         if full:
-            for slot in self.slots:  # they save what they have while there is space
-                if slot.running:
-                    slot.running.worker.ask_to_stop()
             raise OSError(f"less than {self.options.reserve} MiB free: workers wait for more")
+
+    def _run(self, slot: Slot, spawn: Spawn, now: float, full: bool) -> None:
+        if slot.running:
+            self._look_at(slot, slot.running, now)
+            if full and slot.running:  # it saves what it has while there is space
+                slot.running.worker.ask_to_stop()
+        elif not full and slot.backoff.over(now):
+            self._start(slot, spawn, now)
 
     def _record(self) -> None:
         for slot in self.slots:
             if slot.running and slot.running.keeper:
                 slot.running.keeper.keep()
-        if self.store.look_now():
+        if self.store.look_now() and self.options.scheduler is None:
             self.recorder.event("corpus", "programs were put into the corpus from outside")
+        for bad in self.store.take_bad():
+            self.recorder.event("damage", bad)
         self.store.sync()
         self.recorder.look_for_findings()
+        if self.options.scheduler is None:  # an exchange would bring the counts again
+            self.recorder.findings.fold()
         self.recorder.write(len(self.store), sum(1 for slot in self.slots if slot.running))
 
     # ---- one slot ---------------------------------------------------------------------------
@@ -224,7 +259,7 @@ class Supervisor:
         try:
             slot.running = self._spawn(slot, assignment, spawn, now)
         except BaseException:
-            self.schedule.give_back(assignment, 0)
+            self.schedule.give_back(assignment, 0, died=True)
             slot.backoff.died(now, 0)
             raise
 
@@ -241,18 +276,26 @@ class Supervisor:
         )  # fmt: skip
         try:
             worker = spawn(order)
+            self._name(worker, number)
         except BaseException as error:
             with suppress(sqlite3.OperationalError):
                 self.state.update("workers", number, ended=f"not started: {error}")
             raise
         keeper = InputKeeper(order.work / "inputs", order.max_operations, self.store.add)
-        with self.state.transaction():
-            self.state.update(
-                "workers", number, place=worker.place,
-                pid=worker.identity.pid if worker.identity else None,
-                birth=worker.identity.birth if worker.identity else None,
-            )  # fmt: skip
         return Running(order, worker, keeper, now, last_beat=now)
+
+    def _name(self, worker: Worker, number: int) -> None:
+        """Let the next start know which process it is; one that cannot be named does not run."""
+        known = worker.identity
+        try:
+            with self.state.transaction():
+                self.state.update(
+                    "workers", number, place=worker.place,
+                    pid=known.pid if known else None, birth=known.birth if known else None,
+                )  # fmt: skip
+        except BaseException:
+            worker.kill()
+            raise
 
     def _look_at(self, slot: Slot, one: Running, now: float) -> None:
         one.why = one.worker.ended() if one.why is None else one.why
@@ -271,10 +314,10 @@ class Supervisor:
         ran = one.worker.counters().get("programs", 0) > 0
         why = one.killed or one.why or ""
         number = one.order.worker
-        self.recorder.worker_ended(number, why.splitlines()[0] if why else "in order")
+        self.recorder.worker_ended(number, why.splitlines()[0] if why else IN_ORDER)
         shutil.rmtree(one.order.work, ignore_errors=True)
         slot.running = None
-        self.schedule.give_back(one.order.assignment, now - one.started)
+        self.schedule.give_back(one.order.assignment, now - one.started, died=bool(why))
         self.ran += ran
         if why:
             self.died += 1
@@ -283,6 +326,8 @@ class Supervisor:
             first, _, words = why.partition("\n")
             text = f"{first} (next one in {pause:g} s)\n{words}".strip()
             self.recorder.event(kind, text, number)
+        else:
+            slot.backoff.lived()
 
 
 def ask_to_stop_on_signals(supervisor: Supervisor) -> None:

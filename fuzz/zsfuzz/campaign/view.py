@@ -11,11 +11,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from zsfuzz.campaign.state import State
+from zsfuzz.campaign.state import Row, State
 from zsfuzz.campaign.status import Status
+from zsfuzz.terminal import one_line
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60  # of the plots, in characters
+POINTS = 10 * WIDTH  # of the timeline that are read for a plot
 LINE_EVERY = 10.0  # seconds between plain lines
 
 
@@ -45,7 +47,7 @@ def spark(values: Sequence[float], width: int = WIDTH) -> str:
 def render(status: Status, state: State) -> RenderableType:
     """Lay out all of it for a terminal, or for `campaign status`."""
     parts: list[RenderableType] = [Text(plain_line(status).strip()), Text("")]
-    points = state.rows("SELECT at, programs, corpus FROM timeline ORDER BY at")
+    points = _timeline(state)
     rates = [
         (b["programs"] - a["programs"]) / (b["at"] - a["at"])
         for a, b in pairwise(points)
@@ -62,6 +64,15 @@ def render(status: Status, state: State) -> RenderableType:
     if status["events"]:
         parts += [Text(""), *(Text(_event_line(event)) for event in status["events"][-5:])]
     return Group(*parts)
+
+
+def _timeline(state: State) -> list[Row]:
+    """Read some of the rows, however many there are, and the last one."""
+    rows = state.rows("SELECT COUNT(*) AS n, max(rowid) AS last FROM timeline")[0]
+    return state.rows(
+        "SELECT at, programs, corpus FROM timeline WHERE rowid % ? = 0 OR rowid = ? ORDER BY at",
+        max(1, rows["n"] // POINTS), rows["last"],
+    )  # fmt: skip
 
 
 def _kernels(status: Status) -> Table:
@@ -95,7 +106,7 @@ def _findings(status: Status) -> Table:
 
 
 def _event_line(event: dict[str, object]) -> str:
-    text = str(event["text"]).splitlines()[0]
+    text = one_line(str(event["text"]).splitlines()[0])
     return f"{event['at']:8.0f} s  {event['kind']}: {text}"
 
 

@@ -5,8 +5,9 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
@@ -28,7 +29,9 @@ from zsfuzz.text import format_program
 LOCK_NAME = ".lock"
 SUMMARY = "finding.json"
 PROGRAM = "program.msgpack"
-SIGHTINGS = "seen-"
+SIGHTINGS = "seen-"  # and host, process, random number: how often that process met the finding
+FOLDED = "seen.json"  # the same of processes that have ended
+FOLD_FROM = 32  # files of processes
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class FindingStore:
 
     def __init__(self, output: Path, folder: str = "findings") -> None:
         self.root = output / folder
-        self._token = f"{os.getpid()}-{token_hex(4)}"
+        self._token = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
         self._counts: dict[str, int] = {}
         self._written: dict[str, int] = {}
 
@@ -219,17 +222,55 @@ def list_findings(output: Path, folder: str = "findings") -> list[dict[str, Any]
             content = json.loads(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if isinstance(content, dict):
-            found.append(content | {"seen": sightings(path.parent)})
+        if isinstance(content, dict) and content.keys() >= {"outcome", "title"}:
+            facts = {"id": path.parent.name, "seen": sightings(path.parent)}
+            found.append(content | facts)
     return found
 
 
 def sightings(directory: Path) -> int:
     """Add up how often all processes met the finding of this directory."""
-    total = 0
+    total, folded = _folded(directory)
+    counts = _counts(directory)
+    return total + sum(n for name, n in counts.items() if name not in folded)
+
+
+def fold_sightings(directory: Path) -> None:
+    """Add up the counts of processes of this machine that have ended, once there are many.
+
+    One process at a time may call it.  A kill in between is harmless: the sum names what is in it
+    until that is removed.
+    """
+    counts = _counts(directory)
+    if len(counts) < FOLD_FROM:
+        return
+    total, folded = _folded(directory)
+    for name in folded & counts.keys():
+        (directory / name).unlink(missing_ok=True)
+    ended = {name: n for name, n in counts.items() if name not in folded and _has_ended(name)}
+    content = {"seen": total + sum(ended.values()), "of": sorted(ended)}
+    replace_file(directory / FOLDED, json.dumps(content).encode())
+    for name in ended:
+        (directory / name).unlink(missing_ok=True)
+
+
+def _counts(directory: Path) -> dict[str, int]:
+    counts = {}
     for path in directory.glob(f"{SIGHTINGS}*"):
-        try:
-            total += int(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-    return total
+        with suppress(OSError, ValueError):
+            counts[path.name] = int(path.read_bytes())
+    return counts
+
+
+def _folded(directory: Path) -> tuple[int, set[str]]:
+    """Read the sum of ended processes, and the names of files in it that may still be there."""
+    try:
+        content = json.loads((directory / FOLDED).read_bytes())
+        return int(content["seen"]), {str(name) for name in content["of"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, set()
+
+
+def _has_ended(name: str) -> bool:
+    host, _, process = name.removeprefix(SIGHTINGS).rpartition("-")[0].rpartition("-")
+    return host == socket.gethostname() and not Path(f"/proc/{process}").exists()

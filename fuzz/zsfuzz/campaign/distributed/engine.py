@@ -78,8 +78,8 @@ class Link:
     """The connection of one campaign with a scheduler and an exchange."""
 
     def __init__(self, session: Session, client: Client, make: Callable[..., Any]) -> None:
-        self.address = str(session.scheduler)
-        self.exchange = Exchange(session.exchange or str(session.root))
+        self.address = str(session.options.scheduler)
+        self.exchange = Exchange(session.options.exchange or str(session.root))
         self._session = session
         self._client = client
         self._make = make
@@ -127,10 +127,11 @@ class Link:
 def connect(session: Session, make: Callable[..., Any] = local_explorer) -> Iterator[Spawn]:
     """Connect to the scheduler; HarnessError if nobody answers there."""
     try:
-        client = Client(session.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Client(session.options.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except OSError as error:
+        address = session.options.scheduler
         raise HarnessError(
-            f"no Dask scheduler answers at {session.scheduler}: start one by `dask scheduler`"
+            f"no Dask scheduler answers at {address}: start one by `dask scheduler`"
         ) from error
     try:
         link = Link(session, client, make)

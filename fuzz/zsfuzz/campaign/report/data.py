@@ -117,7 +117,7 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(MOST_REPORT).decode(errors="replace")
     except OSError as error:
-        return f"(the report cannot be read: {error.strerror})"
+        return f"({path.name} cannot be read: {error.strerror})"
 
 
 def _patches(runs: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, str]]:
@@ -139,7 +139,7 @@ def _sources(state: State, kernels: list[dict[str, Any]]) -> Iterator[tuple[Sour
             counts.append(
                 count_source(folder / "layout.json", text, state.hits(row["key"]), name_of(row))
             )
-        except OSError:
+        except (OSError, ValueError, KeyError):
             continue
         where.setdefault(text, (folder / "zsmalloc.c").absolute())
     for merged in merge(counts):

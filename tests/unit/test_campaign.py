@@ -6,7 +6,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import socket
 import sqlite3
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -18,10 +21,11 @@ import pytest
 from fake_campaign import fake_kernel, spawner
 from rich.console import Console
 
-from zsfuzz.campaign import disk, supervisor
+from zsfuzz.campaign import disk, metrics, supervisor
 from zsfuzz.campaign.cli import _last_options, default_jobs
-from zsfuzz.campaign.corpusstore import CorpusStore
+from zsfuzz.campaign.corpusstore import LOOKS, CorpusStore
 from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
+from zsfuzz.campaign.found import Found
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.metrics import Endpoint
 from zsfuzz.campaign.options import Options
@@ -29,13 +33,13 @@ from zsfuzz.campaign.recorder import Recorder
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import LONGEST_PAUSE, Backoff
 from zsfuzz.campaign.state import State
-from zsfuzz.campaign.status import read_status
+from zsfuzz.campaign.status import read_status, status_of
 from zsfuzz.campaign.stopping import stop
 from zsfuzz.campaign.supervisor import Supervisor
 from zsfuzz.campaign.view import Screen, plain_line, render, spark
-from zsfuzz.campaign.worker import pairs_of_cpus
+from zsfuzz.campaign.worker import LocalWorker, pairs_of_cpus
 from zsfuzz.corpusfile import Entry, load, save
-from zsfuzz.errors import HarnessError, OutputLost
+from zsfuzz.errors import BadCorpusFile, HarnessError, OutputLost
 from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.rawbytes import decode, encode
 from zsfuzz.pool import Incoming, PoolReader, PoolWriter
@@ -59,6 +63,18 @@ def test_time_is_shared_by_weight(tmp_path: Path) -> None:
     assert had == {"plain": 40, "kasan": 20, "lockdep": 10}
 
 
+def test_a_kernel_that_does_not_boot_gets_its_share_and_no_more(tmp_path: Path) -> None:
+    kernels = [fake_kernel(tmp_path / f, flavour=f) for f in ("plain", "kasan", "lockdep")]
+    schedule = Schedule([Assignment(kernel, "usual") for kernel in kernels], 10)
+    had: Counter[str] = Counter()
+    for _ in range(70):
+        chosen = schedule.take()
+        flavour = chosen.kernel.spec.flavour
+        had[flavour] += 1
+        schedule.give_back(chosen, 1 if flavour == "lockdep" else 10, died=flavour == "lockdep")
+    assert had == {"plain": 40, "kasan": 20, "lockdep": 10}
+
+
 def test_workers_at_the_same_time_get_different_work(tmp_path: Path) -> None:
     kernels = [fake_kernel(tmp_path / d, design=d) for d in ("zspage", "zpdesc")]
     schedule = Schedule([Assignment(kernel, "usual") for kernel in kernels], 10)
@@ -73,6 +89,9 @@ def test_pauses_double_up_to_a_limit_and_are_forgotten_after_a_healthy_life() ->
     assert not backoff.over(LONGEST_PAUSE - 1)
     assert backoff.over(LONGEST_PAUSE)
     assert backoff.died(now=0, lived=1000) == 0.5
+    assert backoff.died(now=0, lived=1) == 1
+    backoff.lived()
+    assert backoff.died(now=0, lived=1) == 0.5
 
 
 @pytest.mark.parametrize(("cpus", "jobs"), [(1, 1), (2, 1), (3, 1), (8, 4)])
@@ -185,6 +204,29 @@ def test_programs_from_outside_are_taken_up(tmp_path: Path) -> None:
     assert store.look_now() == 0
 
 
+def test_a_file_that_is_copied_slowly_is_taken_up_when_it_is_whole(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    whole = save(tmp_path, Entry(PROGRAM)).read_bytes()
+    path = tmp_path / "corpus" / "mine.msgpack"
+    path.write_bytes(whole[:20])
+    for _ in range(LOOKS - 1):
+        assert store.look_now() == 0
+    path.write_bytes(whole)
+    assert store.look_now() == 1
+    assert store.take_bad() == []
+    assert len(store) == 1
+    assert store.look_now() == 0
+
+
+def test_a_file_that_stays_unreadable_is_set_aside_and_told_of_once(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    (tmp_path / "corpus" / "mine.msgpack").write_bytes(b"no program")
+    for _ in range(2 * LOOKS):
+        store.look_now()
+    assert len(store.take_bad()) == 1
+    assert (tmp_path / "damaged" / "mine.msgpack").is_file()
+
+
 # ---- a supervisor in this process ----------------------------------------------------------
 
 
@@ -199,13 +241,13 @@ class Bench:
         self.kernel = fake_kernel(folder / "kernel")
         self.limit = time.monotonic() + 120
 
-    def run(self, until, spawn=None, wait=time.sleep) -> Supervisor:
+    def run(self, until, spawn=None, wait=time.sleep, show=lambda: None) -> Supervisor:
         """Run until `until(supervisor)` holds."""
         one = Supervisor(
             self.root, self.options, [self.kernel], lambda s: self._wait(one, s, until, wait)
         )
         one.open()
-        one.run(spawn or spawner(self.root), None, lambda: None)
+        one.run(spawn or spawner(self.root), None, show)
         return one
 
     def _wait(self, one: Supervisor, seconds: float, until, wait) -> None:
@@ -213,6 +255,9 @@ class Bench:
         if not one._stop_asked and until(one):
             one.stop()
         wait(min(seconds, 0.02))
+
+    def journal(self) -> list[str]:
+        return (self.root.parent / "journal").read_text().splitlines()
 
     def events(self) -> list[str]:
         with State.read(self.root) as state:
@@ -308,6 +353,111 @@ def test_a_disk_that_refuses_loses_nothing_once_it_takes_again(
     assert any(event.startswith("disk: cannot save") for event in bench.events())
 
 
+def test_what_cannot_be_shown_does_not_end_a_campaign(bench: Bench) -> None:
+    def show() -> None:
+        raise OSError(28, "No space left on device")
+
+    one = bench.run(lambda one: programs(one) >= 20, show=show)
+    assert one.troubles == ["cannot show: [Errno 28] No space left on device"]
+    assert read_status(bench.root)["state"] == "stopped"
+
+
+def test_a_worker_that_cannot_be_named_does_not_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, unnamed, spawned = State.update, [], []
+
+    def update(self: State, table: str, number: int, **columns: object) -> None:
+        if columns.get("pid") and not unnamed:
+            unnamed.append(Identity.of(columns["pid"]))
+            raise sqlite3.OperationalError("database or disk is full")
+        real(self, table, number, **columns)
+
+    def spawn(order):
+        spawned.append(order.worker)
+        return spawner(bench.root)(order)
+
+    monkeypatch.setattr(State, "update", update)
+    bench.run(lambda one: len(spawned) == 2 and programs(one) >= 5, spawn)
+    assert unnamed[0] is not None
+    assert not unnamed[0].alive
+    assert read_status(bench.root)["workers_ended"] == {
+        "in order": 1, "not started: database or disk is full": 1,
+    }  # fmt: skip
+
+
+def test_what_fails_at_one_slot_does_not_stop_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.options = replace(bench.options, jobs=2)
+    real = LocalWorker.hits
+
+    def hits(self: LocalWorker) -> list[int]:
+        if self._work.name == "1":
+            raise OSError("no answer")
+        return real(self)
+
+    def until(one: Supervisor) -> bool:
+        second = one.slots[1].running
+        return second is not None and second.worker.counters().get("programs", 0) > 20
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalWorker, "hits", hits)
+        with pytest.raises(HarnessError, match="the end could not be saved: no answer"):
+            bench.run(until)
+    assert read_status(bench.root)["workers_ended"] == {"in order": 1}
+    assert "disk: cannot run worker 0: no answer" in bench.events()
+    ran = sum(1 for line in bench.journal() if line.startswith("program "))
+    assert programs(bench.run(lambda _: True)) >= ran > 0
+
+
+def test_coverage_that_could_not_be_written_is_written_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = State.insert, []
+
+    def insert(self: State, table: str, **columns: object) -> int:
+        if table == "coverage" and len(refused) < 3:
+            refused.append(columns)
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(self, table, **columns)
+
+    monkeypatch.setattr(State, "insert", insert)
+    bench.run(lambda one: len(refused) == 3 and programs(one) >= 100)
+    status = read_status(bench.root)
+    with State.read(bench.root) as state:
+        hits = state.hits(bench.kernel.key)
+    assert status["coverage"]["sites"]["reached"] == sum(1 for n in hits if n) > 0
+
+
+def test_programs_to_begin_with_are_read_once(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    save(folder, Entry(PROGRAM))
+    (folder / "broken.msgpack").write_bytes(b"no program")
+    bench.options = replace(bench.options, corpus=(str(folder),))
+    bench.run(lambda one: programs(one) >= 5)
+    assert (bench.root / "corpus" / f"{PROGRAM.canonical().digest}.msgpack").is_file()
+    assert sum("broken.msgpack" in event for event in bench.events()) == 1
+    shutil.rmtree(folder)
+    bench.run(lambda one: programs(one) >= 10)
+    bench.options = replace(bench.options, corpus=(str(folder), str(folder)))
+    with pytest.raises(BadCorpusFile, match="give an existing directory"):
+        bench.run(lambda one: programs(one) >= 15)
+
+
+def test_a_finding_whose_folder_is_gone_is_gone(bench: Bench) -> None:
+    bench.run(lambda one: len(one.recorder.findings) >= 2)
+    first, *others = read_status(bench.root)["findings"]
+    shutil.rmtree(first["path"])
+    broken = bench.root / "findings" / "zspage" / "broken"
+    broken.mkdir()
+    (broken / "finding.json").write_text("{}")
+    with State.write(bench.root) as state:
+        Found(state).look(0)
+    assert [f["id"] for f in read_status(bench.root)["findings"]] == [f["id"] for f in others]
+
+
 def test_an_end_that_cannot_be_saved_is_an_error_and_the_next_start_takes_it_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +536,8 @@ def test_a_status_has_what_others_read(bench: Bench) -> None:
     assert {"programs", "operations", "corpus", "findings", "coverage", "workers"} <= set(status)
     assert json.loads(json.dumps(status)) == status
     assert isinstance(status["corpus"], int)
+    with State.read(bench.root) as state:
+        assert status_of(state, state.totals()) == status_of(state)
     assert plain_line(status).count("  ") > 5
     with State.read(bench.root) as state:
         render(status, state)
@@ -455,13 +607,50 @@ def test_spark_lines_have_one_bar_for_each_group() -> None:
     assert len(spark(range(1000), 60)) <= 60
 
 
-def test_metrics_are_served_on_loopback_while_the_supervisor_waits() -> None:
-    status = {
+METRICS = {
         "programs": 7, "operations": 70, "restarts": 0, "killed": 0, "corpus": 3, "seconds": 1.5,
         "seconds_since_new_coverage": 0.5, "programs_per_second": 4.0, "findings": [1],
         "workers": [], "coverage": {"kernels": []},
-    }  # fmt: skip
-    endpoint = Endpoint(0, lambda: status)
+}  # fmt: skip
+
+
+def test_one_who_asks_for_metrics_slowly_is_cut_off(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "CLIENT_SECONDS", 0.2)
+    endpoint, cut_off = Endpoint(0, lambda: METRICS), threading.Event()
+
+    def ask() -> None:
+        with socket.create_connection((metrics.LOOPBACK, endpoint.port)) as client:
+            while not cut_off.wait(0.02):
+                try:
+                    client.send(b"G")
+                except OSError:
+                    cut_off.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        while not asked.done():
+            endpoint.wait(0.05)
+    endpoint.close()
+    assert cut_off.is_set()
+    assert capfd.readouterr().err == ""
+
+
+def test_two_builds_of_one_kernel_are_one_metric() -> None:
+    kernels = [
+        {"design": "zspage", "flavour": "plain", "variant": "default"}
+        | {what: {"reached": n, "total": 9} for what in ("lines", "branches", "sites")}
+        for n in (3, 7, 5)
+    ]
+    endpoint = Endpoint(0, lambda: METRICS | {"coverage": {"kernels": kernels}})
+    *_, coverage = endpoint.collect()
+    endpoint.close()
+    assert [sample.value for sample in coverage.samples] == [7, 7, 7]
+
+
+def test_metrics_are_served_on_loopback_while_the_supervisor_waits() -> None:
+    endpoint = Endpoint(0, lambda: METRICS)
     with ThreadPoolExecutor(1) as pool:
         url = f"http://127.0.0.1:{endpoint.port}/metrics"
         asked = pool.submit(lambda: urllib.request.urlopen(url, timeout=60).read().decode())

@@ -4,18 +4,26 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from zsfuzz import corpusfile
 from zsfuzz.errors import OutputBusy, OutputLost
 from zsfuzz.findings.finding import Finding
-from zsfuzz.findings.store import FindingStore, list_findings, locked_output
+from zsfuzz.findings.store import (
+    FindingStore,
+    fold_sightings,
+    list_findings,
+    locked_output,
+    sightings,
+)
 from zsfuzz.outcome import Outcome
 from zsfuzz.text import parse_program
 
@@ -75,6 +83,60 @@ def test_a_new_store_knows_what_is_on_disk(tmp_path):
     assert store.known(FINDING.outcome, FINDING.title)
     assert not store.known(FINDING.outcome, "another")
     assert not store.save(FINDING).new
+
+
+def count_files(folder, processes, seen=3):
+    """Make the files of processes that have long ended, and return how often they met it."""
+    for number in range(processes):
+        (folder / f"seen-{socket.gethostname()}-{2**22 + number}-{token_hex(4)}").write_text(
+            f"{seen}\n"
+        )
+    return processes * seen
+
+
+def test_counts_of_ended_processes_are_folded_into_one_file(tmp_path):
+    store = FindingStore(tmp_path)
+    saved = store.save(FINDING)
+    expected = 1 + count_files(saved.path, 100)
+    elsewhere = saved.path / f"seen-another-machine-{2**22}-abcd"
+    elsewhere.write_text("5\n")
+    for _ in range(2):
+        fold_sightings(saved.path)
+        assert sightings(saved.path) == expected + 5
+        # Its own process lives, and of another machine's nobody can tell.
+        assert len(list(saved.path.glob("seen-*"))) == 2
+    expected += count_files(saved.path, 100, seen=1)
+    fold_sightings(saved.path)
+    assert sightings(saved.path) == expected + 5
+
+
+def test_a_kill_while_counts_are_folded_counts_nothing_twice(tmp_path, monkeypatch):
+    saved = FindingStore(tmp_path).save(FINDING)
+    expected = 1 + count_files(saved.path, 100)
+    real, left = Path.unlink, 50
+
+    def unlink(self, missing_ok=False):
+        nonlocal left
+        left -= 1
+        if not left:
+            raise KeyboardInterrupt
+        real(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(KeyboardInterrupt):
+        fold_sightings(saved.path)
+    assert sightings(saved.path) == expected
+    fold_sightings(saved.path)
+    assert sightings(saved.path) == expected
+    assert len(list(saved.path.glob("seen-*"))) == 1
+
+
+def test_few_counts_are_left_alone(tmp_path):
+    saved = FindingStore(tmp_path).save(FINDING)
+    count_files(saved.path, 5)
+    fold_sightings(saved.path)
+    assert sightings(saved.path) == 16
+    assert len(list(saved.path.glob("seen-*"))) == 6
 
 
 def test_counts_of_several_processes_add_up(tmp_path):

@@ -209,10 +209,14 @@ class Supervisor:
         return not ended
 
     def _save_all(self, why: str) -> None:
+        now = time.monotonic()
         for slot in self.slots:
             if slot.running:
-                self._look_at(slot, slot.running, time.monotonic())
+                self._guarded(_at(slot), partial(self._look_at, slot, slot.running, now))
         self._record()
+        for slot in self.slots:
+            if slot.running:  # what it left stays for the next start
+                raise OSError(self._troubles[_at(slot)])
         self.recorder.event("end", why)
         with self.state.transaction():
             self.state.update("runs", self.recorder.run, ended=why)
@@ -226,7 +230,7 @@ class Supervisor:
         full = self.disk.look()
         now = time.monotonic()
         for slot in self.slots:  # what fails at one of them does not stop the others
-            self._guarded(f"run worker {slot.number}", partial(self._run, slot, spawn, now, full))
+            self._guarded(_at(slot), partial(self._run, slot, spawn, now, full))
         if full:
             raise OSError(f"less than {self.options.reserve} MiB free: workers wait for more")
 
@@ -328,6 +332,10 @@ class Supervisor:
             self.recorder.event(kind, text, number)
         else:
             slot.backoff.lived()
+
+
+def _at(slot: Slot) -> str:
+    return f"run worker {slot.number}"
 
 
 def ask_to_stop_on_signals(supervisor: Supervisor) -> None:

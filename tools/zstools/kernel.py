@@ -117,7 +117,7 @@ def _design(spec: KernelSpec, plan: Plan) -> str:
     if spec.design not in (AUTO, found.design) and found.counters:
         raise ZsToolsError(
             f"{spec.linux} keeps owners by design {found.design}, not {spec.design}: "
-            "give --design auto, or a tree without owners"
+            f"give --design {found.design}, or a tree without owners"
         )
     return found.design
 

@@ -37,6 +37,7 @@ from zstools.kernel import Kernel
 
 TICK = 0.25  # seconds
 RECORD_EVERY = 1.0  # seconds, so that a kill of everything loses no more
+KILL_LIMIT = 10.0  # seconds that killed ones have
 STOP_LIMIT = 90.0  # seconds that workers have to end in order
 # What a full disk, or an exchange that does not answer, may prevent for a while.
 DISK_ERRORS = (sqlite3.OperationalError, CampaignBusy, OutputLost, OSError, SubprocessError)
@@ -194,6 +195,9 @@ class Supervisor:
         for one in filter(self._runs, running):
             self._guarded("end workers", one.worker.kill)
             one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
+        until = time.monotonic() + KILL_LIMIT
+        while any(map(self._runs, running)) and time.monotonic() < until:
+            self._wait(TICK / 4)
         self._guarded("save", lambda: self._save_all(why))
         self.store.close()
         self.state.close()

@@ -99,8 +99,8 @@ class LocalWorker:
         self._process.ask_to_stop()
 
     def kill(self) -> None:
-        """Send SIGKILL."""
-        self._process.kill()
+        """Send SIGKILL; `ended` tells when it is gone."""
+        self._process.process.kill()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
+from distributed.client import ClosedClientError
+from distributed.comm.core import CommClosedError
 
-from zsfuzz.campaign.distributed.exchange import Exchange, Mirror, fetch_findings
+from zsfuzz.campaign.distributed.exchange import Exchange, FindingFetcher, Mirror
 from zsfuzz.campaign.distributed.task import TaskOrder, local_explorer, run_task
 from zsfuzz.campaign.identity import Identity
+from zsfuzz.campaign.state import State
 from zsfuzz.campaign.worker import Order, Spawn, Worker
 from zsfuzz.errors import HarnessError
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from zsfuzz.campaign.session import Session
 
 CONNECT_SECONDS = 30
+RECONNECT_SECONDS = 5  # in which the supervisor does nothing else
 RETRIES = 3  # times that Dask begins a task anew after an exception of its own
 POLL_EVERY = 1.0  # seconds between looks at the exchange
 
@@ -42,9 +46,10 @@ class DaskWorker:
         if not self._future.done():
             return None
         self._poll(now=True)
-        self._link.forget(self._order.worker)
-        if self._future.status == "cancelled":
+        if self._future.status == "cancelled":  # it may run on until it sees the word to end
+            self._link.forget_report(self._order.worker)
             return "cancelled"
+        self._link.forget(self._order.worker)
         if self._future.status == "finished":
             return str(self._future.result())
         return f"task {self._future.status}: {self._future.exception()}"
@@ -71,7 +76,17 @@ class DaskWorker:
     def kill(self) -> None:
         """Cancel the task if it waits; one that runs sees the word in the exchange."""
         self.ask_to_stop()
-        self._future.cancel()
+        with _as_oserror():
+            self._future.cancel()
+
+
+@contextmanager
+def _as_oserror() -> Iterator[None]:
+    """Take a scheduler that is gone for what may come back."""
+    try:
+        yield
+    except (ClosedClientError, CommClosedError) as error:
+        raise OSError(f"the Dask scheduler does not answer: {error}") from error
 
 
 class Link:
@@ -81,32 +96,55 @@ class Link:
         self.address = str(session.options.scheduler)
         self.exchange = Exchange(session.options.exchange or str(session.root))
         self._session = session
-        self._client = client
+        self.client = client
         self._make = make
         self._mirror = Mirror(self.exchange, "corpus", session.root / "corpus")
+        self._findings = FindingFetcher(self.exchange, session.root)
         self._synced = 0.0
 
     def end_orphans(self) -> None:
-        """Let tasks end that a killed supervisor has left; what they found is in the exchange."""
+        """Let tasks end that a killed supervisor has left, and enter what they did since."""
         left = {name.removesuffix(".json") for name in self.exchange.names("reports")}
         for worker in self.exchange.names("stop") - left:
             self.exchange.remove(f"stop/{worker}")
-        for worker in left:
-            self.exchange.write(f"stop/{worker}", b"")
-            self.exchange.remove(f"reports/{worker}.json")
+        with State.write(self._session.root) as state:
+            for worker in left:
+                self.exchange.write(f"stop/{worker}", b"")
+                self._enter(state, worker)
+                self.exchange.remove(f"reports/{worker}.json")
+
+    def _enter(self, state: State, worker: str) -> None:
+        """Take up the last report of a worker that the database does not know to have ended."""
+        query = "SELECT id, kernel, programs FROM workers WHERE id = ? AND ended IS NULL"
+        report = self.exchange.reported(worker)
+        for row in state.rows(query, worker):
+            counters = report.get("counters", {})
+            with state.transaction():
+                if counters.get("programs", 0) >= row["programs"]:
+                    state.worker_did(row["id"], counters)
+                if report.get("hits"):
+                    state.worker_reached(row["id"], row["kernel"], report["hits"])
 
     def spawn(self, order: Order) -> Worker:
         """Submit a task; raises OSError."""
+        self._reconnect()
         options = self._session.options
         (order.work / "inputs").mkdir(parents=True, exist_ok=True)
         task = TaskOrder(
             worker=order.worker, url=self.exchange.url, spec=order.assignment.kernel.spec,
-            faults=order.assignment.faults, seed=order.seed, seconds=order.seconds,
+            key=order.assignment.kernel.key, faults=order.assignment.faults,
+            seed=order.seed, seconds=order.seconds,
             max_operations=order.max_operations, stall_seconds=options.stall_seconds,
         )  # fmt: skip
         self.forget(order.worker)
-        future = self._client.submit(run_task, task, self._make, pure=False, retries=RETRIES)
+        with _as_oserror():
+            future = self.client.submit(run_task, task, self._make, pure=False, retries=RETRIES)
         return DaskWorker(order, future, self)
+
+    def _reconnect(self) -> None:
+        """Connect anew after the scheduler was gone for so long that the client has closed."""
+        if self.client.status == "closed":
+            self.client = _client(self.address, timeout=RECONNECT_SECONDS)
 
     def sync(self) -> None:
         """Exchange programs, and fetch findings, once a second for all workers."""
@@ -115,27 +153,36 @@ class Link:
         self._synced = time.monotonic()
         self._mirror.both_ways()
         for design in self._session.options.designs:
-            fetch_findings(self.exchange, self._session.root, design)
+            self._findings.fetch(design)
 
     def forget(self, worker: int) -> None:
         """Remove what was exchanged for one worker only, once it has been read."""
         self.exchange.remove(f"stop/{worker}")
+        self.forget_report(worker)
+
+    def forget_report(self, worker: int) -> None:
+        """Remove what a task told."""
         self.exchange.remove(f"reports/{worker}.json")
+
+
+def _client(address: str, timeout: float) -> Client:
+    return Client(address, timeout=timeout, set_as_default=False)
 
 
 @contextmanager
 def connect(session: Session, make: Callable[..., Any] = local_explorer) -> Iterator[Spawn]:
     """Connect to the scheduler; HarnessError if nobody answers there."""
+    address = str(session.options.scheduler)
     try:
-        client = Client(session.options.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    except OSError as error:
-        address = session.options.scheduler
+        client = _client(address, CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
         raise HarnessError(
-            f"no Dask scheduler answers at {address}: start one by `dask scheduler`"
+            f"no Dask scheduler answers at {address}: start one by `dask scheduler`, "
+            "and give the address that it prints, as tcp://HOST:PORT"
         ) from error
+    link = Link(session, client, make)
     try:
-        link = Link(session, client, make)
         link.end_orphans()
         yield link.spawn
     finally:
-        client.close()
+        link.client.close()

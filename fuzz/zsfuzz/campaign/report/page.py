@@ -67,7 +67,7 @@ def _coverage(state: State, told: Told, column: str) -> list[tuple[str, list[tup
     lines: dict[str, list[tuple[float, float]]] = {}
     rows: list[dict[str, Any]] = state.rows("SELECT * FROM coverage ORDER BY at")
     for row in rows:
-        lines.setdefault(names.get(row["kernel"], row["kernel"]), []).append(
-            (row["at"], row[column])
-        )
-    return sorted((name, [*line, (told.seconds, line[-1][1])]) for name, line in lines.items())
+        lines.setdefault(row["kernel"], []).append((row["at"], row[column]))
+    return sorted(
+        (names.get(key, key), [*line, (told.seconds, line[-1][1])]) for key, line in lines.items()
+    )

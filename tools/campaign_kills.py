@@ -91,16 +91,23 @@ class Killing:
         now = time.monotonic()
         corpus = {path.name for path in (self.root / "corpus").glob("[!.]*.msgpack")}
         findings = {f"{one['design']}/{one['id']}" for one in status["findings"]}
-        for what, known, there in (
-            ("corpus", self.corpus, corpus), ("finding", self.findings, findings),
-        ):  # fmt: skip
-            self.report.lost += [f"{what} {name}" for name in sorted(known - there)]
-            known.update(there)
+        self.corpus |= corpus
+        gone = sorted(self.corpus - corpus)
+        if len(gone) > self._distilled():
+            self.report.lost += [f"corpus {name}" for name in gone]
+        self.report.lost += [f"finding {name}" for name in sorted(self.findings - findings)]
+        self.findings |= findings
         old = [count for at, count in self.seen if now - at >= ALLOWED]
         if old and status["programs"] < old[-1]:
             self.report.lost.append(f"programs {old[-1]} -> {status['programs']}")
         self.seen.append((now, status["programs"]))
         self._weigh(status)
+
+    def _distilled(self) -> int:
+        """Count the programs that were removed because no kernel needs them."""
+        with State.read(self.root) as state:
+            rows = state.rows("SELECT text FROM events WHERE kind = 'distilled'")
+        return sum(int(row["text"].split()[0]) for row in rows)
 
     def _weigh(self, status: dict[str, object]) -> None:
         pids = [row["pid"] for row in self._rows()]

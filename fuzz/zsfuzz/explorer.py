@@ -20,8 +20,8 @@ from zsfuzz.mutation.ahead import AheadMutator
 from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.mutator import Mutator
 from zsfuzz.mutation.rawbytes import decode, is_dear
-from zsfuzz.pool import Incoming
-from zsfuzz.program import OP_SIZE
+from zsfuzz.pool import Incoming, Offer
+from zsfuzz.program import OP_SIZE, digest_of
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.smoke import mutations
 from zsfuzz.stats import Stats
@@ -177,9 +177,17 @@ class Explorer:
         self.stats.set("tolerated", sum(self.model.tolerated.values()))
         self._publish()
         self.triage.write_counts()
+        self._tell_of_pool()
         self.machine.close()
         sys.stdout.flush()
         os._exit(0)
+
+    def _tell_of_pool(self) -> None:
+        if self.incoming:
+            left = frozenset(digest_of(decode(data)) for data in self.incoming.left())
+            Offer(self.incoming.read, left).write(
+                Path(self.config.work) / f"{self.config.name}.pool"
+            )
 
     def _ask_to_stop(self, *_: object) -> None:
         self.stopping = True

@@ -7,10 +7,13 @@ libFuzzer knows it by.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _LENGTH = struct.Struct("<I")
 _CHUNK = 1 << 20  # bytes that are read at a time
@@ -85,10 +88,13 @@ class Incoming:
         self._fresh: deque[bytes] = deque()
         self._postponed: list[bytes] = []
         self._last = b""
+        self.read = 0  # programs that were taken from the file
 
     def look(self) -> None:
         """Take up what is new, and once more what was postponed."""
-        self._fresh.extend(self._reader.take())
+        fresh = self._reader.take()
+        self.read += len(fresh)
+        self._fresh.extend(fresh)
         self._fresh.extend(self._postponed)
         self._postponed.clear()
 
@@ -101,7 +107,32 @@ class Incoming:
                 return data
         return b""
 
+    def left(self) -> list[bytes]:
+        """List what was read and not run yet."""
+        return [*self._fresh, *self._postponed]
+
     def postpone(self, data: bytes) -> None:
         """Hand `data` out again later, if it was the last one: there was no time to run it."""
         if data == self._last:
             self._postponed.append(data)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """How many programs a worker took from its pool, and those of them that it had no time for."""
+
+    read: int
+    left: frozenset[str]  # digests
+
+    def write(self, path: Path) -> None:
+        """Write it for the supervisor."""
+        path.write_text(json.dumps({"read": self.read, "left": sorted(self.left)}))
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """Read it; None if the worker did not end in order."""
+        try:
+            facts = json.loads(path.read_bytes())
+            return cls(int(facts["read"]), frozenset(map(str, facts["left"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

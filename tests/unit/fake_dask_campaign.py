@@ -22,8 +22,8 @@ from zsfuzz.findings.store import locked_output
 def make_task(order: TaskOrder, root: Path) -> tuple[Spawn, Order]:
     """Stands for zsfuzz.campaign.distributed.task.local_explorer."""
     kernel = fake_kernel(root / "kernel")
-    local = Order(order.worker, 0, Assignment(kernel, order.faults), root / "work", order.seed,
-                  order.seconds, order.max_operations)  # fmt: skip
+    local = Order(order.worker, 0, Assignment(kernel, order.faults), root / "work", root / "pool",
+                  order.seed, order.seconds, order.max_operations)  # fmt: skip
     return spawner(root), local
 
 

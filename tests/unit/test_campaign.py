@@ -6,9 +6,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
+import sys
 import threading
 import time
 import urllib.request
@@ -25,6 +27,7 @@ from zsfuzz.campaign import disk, metrics, supervisor
 from zsfuzz.campaign.cli import _last_options, default_jobs
 from zsfuzz.campaign.corpusstore import LOOKS, CorpusStore
 from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
+from zsfuzz.campaign.distiller import Distiller
 from zsfuzz.campaign.found import Found
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.metrics import Endpoint
@@ -42,7 +45,7 @@ from zsfuzz.corpusfile import Entry, load, save
 from zsfuzz.errors import BadCorpusFile, HarnessError, OutputLost
 from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.rawbytes import decode, encode
-from zsfuzz.pool import Incoming, PoolReader, PoolWriter
+from zsfuzz.pool import Incoming, Offer, PoolReader, PoolWriter
 from zsfuzz.program import Op, Opcode, Program
 
 PROGRAM = Program((Op(Opcode.MALLOC, 1, 0, 1, 100),))
@@ -171,7 +174,9 @@ def test_more_faults_leave_a_program_well_formed_and_within_its_limit() -> None:
 
 
 def store_in(folder: Path) -> CorpusStore:
-    return CorpusStore(folder / "corpus", folder / "pool", 256, folder / "damaged")
+    store = CorpusStore(folder / "corpus", 256, folder / "damaged")
+    store.open_pool(folder / "pool")
+    return store
 
 
 def test_a_corpus_is_taken_up_again_the_shortest_first(tmp_path: Path) -> None:
@@ -225,6 +230,81 @@ def test_a_file_that_stays_unreadable_is_set_aside_and_told_of_once(tmp_path: Pa
         store.look_now()
     assert len(store.take_bad()) == 1
     assert (tmp_path / "damaged" / "mine.msgpack").is_file()
+
+
+def test_each_worker_gets_all_programs_and_those_that_come(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.add(PROGRAM)
+    store.open_pool(tmp_path / "second")
+    store.add(OTHER)
+    expected = [encode(program.canonical().wire, 256) for program in (PROGRAM, OTHER)]
+    for name in ("pool", "second"):
+        assert PoolReader(tmp_path / name).take() == expected
+        digests = store.close_pool(tmp_path / name)
+        assert digests == [program.canonical().digest for program in (PROGRAM, OTHER)]
+        assert store.close_pool(tmp_path / name) == []
+        assert not (tmp_path / name).exists()
+
+
+def test_a_program_that_is_retired_may_be_found_again(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    digest = PROGRAM.canonical().digest
+    store.add(PROGRAM)
+    store.add(OTHER)
+    store.retire({digest})
+    assert set(store.digests) == {OTHER.canonical().digest}
+    assert store.look_now() == 0
+    store.open_pool(tmp_path / "second")
+    assert store.close_pool(tmp_path / "second") == [OTHER.canonical().digest]
+    assert store.add(PROGRAM)
+    assert len(list((tmp_path / "corpus").iterdir())) == 2
+
+
+def test_a_file_with_a_name_of_its_own_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "corpus" / "mine.msgpack"
+    store = store_in(tmp_path)
+    save(tmp_path, Entry(PROGRAM)).rename(path)
+    assert store.look_now() == 1
+    store.retire({PROGRAM.canonical().digest})
+    assert path.is_file()
+    assert len(store) == 0
+    assert store.look_now() == 0
+
+
+def test_what_no_assignment_keeps_is_redundant() -> None:
+    distiller = Distiller([("a", "usual"), ("b", "usual")])
+    distiller.ended(("a", "usual"), {"1", "2", "3", "4"}, kept={"1"}, found=set())
+    assert distiller.redundant() == set()  # nobody knows of the other one
+    distiller.ended(("b", "usual"), {"1", "2", "3"}, kept={"2"}, found=set())
+    assert distiller.redundant() == {"3"}
+    distiller.ended(("b", "usual"), {"1", "2", "3"}, kept={"3"}, found=set())
+    assert distiller.redundant() == {"2"}
+    distiller.forget({"2"})
+    assert distiller.redundant() == set()
+
+
+def test_what_its_finder_has_replaced_is_redundant() -> None:
+    distiller = Distiller([("a", "usual"), ("b", "usual")])
+    distiller.ended(("a", "usual"), set(), kept={"9"}, found={"8", "9"})
+    assert distiller.redundant() == {"8"}
+    distiller.forget({"8"})
+    assert distiller.redundant() == set()
+
+
+def test_a_worker_says_what_it_took_and_had_no_time_for(tmp_path: Path) -> None:
+    assert Offer.load(tmp_path / "none") is None
+    (tmp_path / "broken").write_text("[]")
+    assert Offer.load(tmp_path / "broken") is None
+    writer, incoming = PoolWriter(tmp_path / "pool"), Incoming(tmp_path / "pool")
+    for data in (b"run", b"dear", b"waits"):
+        writer.add(data)
+    incoming.look()
+    assert [incoming.next(100), incoming.next(100)] == [b"run", b"dear"]
+    incoming.postpone(b"dear")
+    assert (incoming.read, incoming.left()) == (3, [b"waits", b"dear"])
+    offer = Offer(incoming.read, frozenset({"x", "y"}))
+    offer.write(tmp_path / "offer")
+    assert Offer.load(tmp_path / "offer") == offer
 
 
 # ---- a supervisor in this process ----------------------------------------------------------
@@ -312,6 +392,52 @@ def test_a_worker_that_dies_is_started_again_with_its_last_words_kept(
     died = [event for event in bench.events() if event.startswith("died")]
     assert "ended with 1: no guest today (next one in 0.5 s)" in died[0].splitlines()[0]
     assert "(next one in 1 s)" in died[1]
+
+
+SHORTENS = """
+import sys, time
+from pathlib import Path
+from fake_campaign_worker import FakeWorker
+from zsfuzz.pool import Offer
+from zsfuzz.workerconfig import WorkerConfig
+
+config = WorkerConfig.load(Path(sys.argv[1]))
+worker = FakeWorker(config)
+for _ in range(30):
+    worker.one()
+inputs = sorted(Path(config.inputs).iterdir())
+while len(list(Path(config.output, "corpus").glob("[!.]*"))) < len(inputs):
+    time.sleep(0.01)
+for path in inputs[5:]:
+    path.unlink()  # as libFuzzer does when it has a shorter one
+if "in order" in sys.argv[0]:
+    Offer(0, frozenset()).write(Path(config.work) / "explore.pool")
+worker.store.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["in order", "cut short"])
+def test_a_corpus_is_distilled_by_workers_that_end_in_order(
+    how: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FEW", 10)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+    (tmp_path / how).mkdir()
+    calls: list[int] = []
+    shortens = script(bench, tmp_path / how, SHORTENS)
+
+    def spawn(order):
+        calls.append(order.worker)
+        return shortens(order)
+
+    one = bench.run(lambda _: len(calls) == 2, spawn)
+    distilled = [event for event in bench.events() if event.startswith("distilled")]
+    if how == "in order":
+        assert re.fullmatch(r"distilled: \d+ of \d+ programs no kernel needs", distilled[0])
+        assert len(list((bench.root / "corpus").iterdir())) == len(one.store)
+    else:
+        assert not distilled
+    assert not list(bench.root.glob("pools/*"))
 
 
 def test_a_worker_without_progress_is_replaced(bench: Bench, tmp_path: Path) -> None:

@@ -262,9 +262,11 @@ def test_what_tasks_did_after_the_supervisor_was_killed_is_counted(link: Link) -
     assert not link.exchange.names("reports")
 
 
-def test_a_task_that_was_cancelled_keeps_the_word_to_end(link: Link) -> None:
+def test_a_task_that_was_cancelled_keeps_the_word_to_end(link: Link, tmp_path: Path) -> None:
     kernel = link._session.kernels[0]
-    order = Order(3, 0, Assignment(kernel, "usual"), link._session.root / "work", 1, 1.0, 9)
+    order = Order(
+        3, 0, Assignment(kernel, "usual"), link._session.root / "work", tmp_path / "pool", 1, 1.0, 9
+    )
     worker = link.spawn(order)
     link.exchange.report(3, {"counters": {"programs": 5}})
     worker.kill()

@@ -106,7 +106,8 @@ def check_nothing_is_lost(campaign: Campaign) -> None:
     assert status["corpus"] == len(corpus)
     assert {one["id"] for one in status["findings"]} == facts["finding"]
     assert status["programs"] >= campaign.counts()
-    assert status["operations"] == status["programs"]
+    # Each program has one; a kill may come between the one count and the other.
+    assert 0 <= status["programs"] - status["operations"] <= KILLS
 
 
 def check_nothing_is_left(campaign: Campaign) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The corpus of a campaign: files for good, and the pool from which running workers read."""
+"""The corpus of a campaign: files for good, and pools from which running workers read."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,19 +25,18 @@ SYNC_SECONDS = 0.2  # of each look that writing to the disk may take
 class CorpusStore:
     """Programs by digest.  `add` raises OutputLost, or OSError, if the disk refuses."""
 
-    def __init__(self, folder: Path, pool: Path, limit: int, damaged: Path) -> None:
+    def __init__(self, folder: Path, limit: int, damaged: Path) -> None:
         self.folder = folder
         self._bad: list[str] = []  # files that were no programs, and were moved to `damaged`
         self._limit = limit
         self._damaged = damaged
-        self._known: set[str] = set()  # digests of programs
-        self._names: set[str] = set()  # of files that were read
+        self._known: dict[str, bytes] = {}  # digests, and what workers get; nothing: too long
+        self._names: set[str] = set()  # of files that were read and are not named by digest
+        self._pools: dict[Path, _Pool] = {}
         self._unreadable: Counter[str] = Counter()  # looks at a file that is no program
         self._unsynced: list[Path] = []
         self._changed = 0  # when the folder was, as the file system has it; only compared
         make_directory(folder)
-        pool.parent.mkdir(parents=True, exist_ok=True)
-        self._pool = PoolWriter(pool)
         self._load()
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class CorpusStore:
             except BadCorpusFile as error:
                 self._set_aside(error)
             else:
-                self._names.add(path.name)
+                self._note_name(path.name, wires[-1])
         for wire in sorted(wires, key=len):
             self._enter(wire)
 
@@ -68,10 +68,16 @@ class CorpusStore:
         bad, self._bad = self._bad, []
         return bad
 
+    def _note_name(self, name: str, wire: bytes) -> None:
+        if name.removesuffix(SUFFIX) != digest_of(wire):
+            self._names.add(name)
+
     def _enter(self, wire: bytes) -> None:
-        if len(wire) <= OP_SIZE * self._limit:
-            self._pool.add(encode(wire, self._limit))
-        self._known.add(digest_of(wire))
+        fits = len(wire) <= OP_SIZE * self._limit
+        data, digest = encode(wire, self._limit) if fits else b"", digest_of(wire)
+        for pool in self._pools.values():
+            pool.add(digest, data)
+        self._known[digest] = data
 
     def add(self, program: Program, note: str = NOTE) -> bool:
         """Save a program and let all workers know; False if it was there."""
@@ -110,11 +116,39 @@ class CorpusStore:
                 del self._unreadable[path.name]
             return False
         del self._unreadable[path.name]
-        self._names.add(path.name)
+        self._note_name(path.name, wire)
         if digest_of(wire) in self._known:
             return False
         self._enter(wire)
         return True
+
+    # ---- what workers get -------------------------------------------------------------------
+
+    def open_pool(self, path: Path) -> None:
+        """Begin a file for one worker: all programs now, and what comes to be found; OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pool = _Pool(path)
+        self._pools[path] = pool
+        for digest, data in self._known.items():
+            pool.add(digest, data)
+
+    def close_pool(self, path: Path) -> list[str]:
+        """Remove it; gives the digests of its programs in order.  Safe to call twice."""
+        pool = self._pools.pop(path, None)
+        path.unlink(missing_ok=True)
+        return pool.close() if pool else []
+
+    @property
+    def digests(self) -> Set[str]:
+        """Name all programs."""
+        return self._known.keys()
+
+    def retire(self, digests: Iterable[str]) -> None:
+        """Remove programs; files that are not named by digest stay, but no worker gets them."""
+        for digest in digests:
+            (self.folder / f"{digest}{SUFFIX}").unlink(missing_ok=True)
+            del self._known[digest]
+        self._unsynced = [path for path in self._unsynced if path.exists()]
 
     def sync(self) -> None:
         """Make durable what was added, for a while at most; a kill loses nothing without it."""
@@ -131,5 +165,23 @@ class CorpusStore:
             sync_directory(self.folder)
 
     def close(self) -> None:
-        """Close the pool."""
-        self._pool.close()
+        """Close all pools."""
+        for path in list(self._pools):
+            self.close_pool(path)
+
+
+class _Pool:
+    """The file of one worker, and what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = PoolWriter(path)
+        self._digests: list[str] = []
+
+    def add(self, digest: str, data: bytes) -> None:
+        if data:
+            self._writer.add(data)
+            self._digests.append(digest)
+
+    def close(self) -> list[str]:
+        self._writer.close()
+        return self._digests

@@ -48,6 +48,11 @@ class Layout:
         """Scratch folders of workers: work/<number of the worker>; emptied by the next start."""
         return self.root / "work"
 
+    @property
+    def pools(self) -> Path:
+        """What workers learn from: pools/<number of the worker>, see pool.py."""
+        return self.root / "pools"
+
     def findings_of(self, design: str) -> str:
         """Name the folder of a design's findings, relative to the root."""
         return f"findings/{design}"

@@ -41,7 +41,8 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
         for row in left:
             _enter(state, row, layout.work / str(row["id"]))
         state.execute("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
-    shutil.rmtree(layout.work, ignore_errors=True)
+    for folder in (layout.work, layout.pools):
+        shutil.rmtree(folder, ignore_errors=True)
     layout.supervisor.unlink(missing_ok=True)
     return len(left), saved
 
@@ -89,7 +90,7 @@ def clean(root: Path) -> tuple[int, int]:
 
     layout = Layout(root)
     with State.write(root) as state:
-        store = CorpusStore(layout.corpus, layout.root / "pool", DEFAULT_LIMIT, layout.damaged)
+        store = CorpusStore(layout.corpus, DEFAULT_LIMIT, layout.damaged)
         found = take_up(state, store.add)
         store.close()
         return found

@@ -91,8 +91,16 @@ class Recorder:
 
     def event(self, kind: str, text: str, worker: int | None = None) -> None:
         """Note what happened; it is written with the next `write`."""
+        self._events.append(self._event(kind, text, worker))
+
+    def event_now(self, kind: str, text: str) -> None:
+        """Write what is about to happen; raises OperationalError."""
+        with self.state.transaction():
+            self.state.insert("events", **self._event(kind, text, None))
+
+    def _event(self, kind: str, text: str, worker: int | None) -> dict[str, object]:
         at, wall = round(self.clock.at, 3), time.time()
-        self._events.append({"at": at, "wall": wall, "kind": kind, "worker": worker, "text": text})
+        return {"at": at, "wall": wall, "kind": kind, "worker": worker, "text": text}
 
     def saw(
         self, worker: int, kernel: str, counters: Mapping[str, int], hits: Sequence[int]

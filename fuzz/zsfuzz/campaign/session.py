@@ -67,7 +67,6 @@ def _spawn(session: Session, stack: ExitStack) -> Spawn:
     cpus = sorted(os.sched_getaffinity(0))
     return LocalSpawn(
         session.root,
-        session.root / "pool",
         session.kernels,
         ensure_fast_modules(),
         pairs_of_cpus(cpus, session.options.jobs),

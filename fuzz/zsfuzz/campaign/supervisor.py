@@ -20,6 +20,7 @@ from zsfuzz.atomic import TEMPORARY, make_directory, replace_file
 from zsfuzz.campaign.corpusstore import CorpusStore
 from zsfuzz.campaign.database import CampaignBusy
 from zsfuzz.campaign.disk import DiskWatch
+from zsfuzz.campaign.distiller import Distiller
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.leftovers import KILLED, keep_all, take_up
@@ -29,13 +30,15 @@ from zsfuzz.campaign.restoring import last_options, restore
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import Backoff, Running, Slot
 from zsfuzz.campaign.state import State
-from zsfuzz.campaign.worker import Order, Spawn, Worker
+from zsfuzz.campaign.worker import OFFER, Order, Spawn, Worker
 from zsfuzz.corpus.keeper import InputKeeper
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import HarnessError, OutputLost
+from zsfuzz.pool import Offer
 from zstools.kernel import Kernel
 
 TICK = 0.25  # seconds
+FEW = 100  # programs that are not worth distilling for
 RECORD_EVERY = 1.0  # seconds, so that a kill of everything loses no more
 KILL_LIMIT = 10.0  # seconds that killed ones have
 STOP_LIMIT = 90.0  # seconds that workers have to end in order
@@ -77,9 +80,7 @@ class Supervisor:
         for path in layout.root.glob(f"{TEMPORARY}*"):  # of a write that a kill has cut short
             path.unlink(missing_ok=True)
         make_directory(layout.work)
-        self.store = CorpusStore(
-            layout.corpus, layout.root / "pool", options.max_operations, layout.damaged
-        )
+        self.store = CorpusStore(layout.corpus, options.max_operations, layout.damaged)
         left, saved = take_up(self.state, self.store.add)
         self.restored = restore(self.state)
         make_directory(layout.work)
@@ -108,6 +109,7 @@ class Supervisor:
     def _plan(self) -> None:
         pairs = [Assignment(k, f) for f in self.options.faults for k in self.kernels]
         self.schedule = Schedule(pairs, self.options.slice_seconds)
+        self.distiller = Distiller(pair.key for pair in pairs)
         query = (
             "SELECT kernel, faults, SUM(iif(ended IN (?, ?), seconds, max(seconds, ?))) AS had"
             " FROM workers GROUP BY kernel, faults"
@@ -279,13 +281,16 @@ class Supervisor:
             )  # fmt: skip
         order = Order(
             worker=number, slot=slot.number, assignment=assignment,
-            work=self.layout.work / str(number), seed=(self.options.seed + number) % 2**32,
+            work=self.layout.work / str(number), pool=self.layout.pools / str(number),
+            seed=(self.options.seed + number) % 2**32,
             seconds=self.options.slice_seconds, max_operations=self.options.max_operations,
         )  # fmt: skip
         try:
+            self.store.open_pool(order.pool)
             worker = spawn(order)
             self._name(worker, number)
         except BaseException as error:
+            self.store.close_pool(order.pool)
             with suppress(sqlite3.OperationalError):
                 self.state.update("workers", number, ended=f"not started: {error}")
             raise
@@ -323,6 +328,7 @@ class Supervisor:
         why = one.killed or one.why or ""
         number = one.order.worker
         self.recorder.worker_ended(number, why.splitlines()[0] if why else IN_ORDER)
+        self._note_kept(one, why)
         shutil.rmtree(one.order.work, ignore_errors=True)
         slot.running = None
         self.schedule.give_back(one.order.assignment, now - one.started, died=bool(why))
@@ -336,6 +342,26 @@ class Supervisor:
             self.recorder.event(kind, text, number)
         else:
             slot.backoff.lived()
+        self._distil()
+
+    def _note_kept(self, one: Running, why: str) -> None:
+        """See what a worker that ended in order kept of the programs that it was offered."""
+        offered, offer = self.store.close_pool(one.order.pool), Offer.load(one.order.work / OFFER)
+        if why or offer is None or one.keeper is None:
+            return
+        ran = set(offered[: offer.read]) - offer.left
+        with suppress(OSError):
+            kept = one.keeper.present()
+            self.distiller.ended(one.order.assignment.key, ran, kept, one.keeper.new)
+
+    def _distil(self) -> None:
+        """Remove programs that no kernel needs any more, once there are enough of them."""
+        gone = self.distiller.redundant() & self.store.digests
+        if len(gone) > max(FEW, len(self.store) // 10):
+            told = f"{len(gone)} of {len(self.store)} programs no kernel needs"
+            self.recorder.event_now("distilled", told)
+            self.store.retire(gone)
+            self.distiller.forget(gone)
 
 
 def _at(slot: Slot) -> str:

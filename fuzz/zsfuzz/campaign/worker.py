@@ -20,6 +20,7 @@ from zstools.kernel import Kernel
 NAME = "explore"  # of the files in a worker's scratch folder
 STATS = f"{NAME}.stats"
 HITS = f"{NAME}.hits"
+OFFER = f"{NAME}.pool"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Order:
     slot: int
     assignment: Assignment
     work: Path  # its scratch folder
+    pool: Path  # where it learns what others found
     seed: int
     seconds: float
     max_operations: int
@@ -105,26 +107,23 @@ class LocalWorker:
 
 @dataclass(frozen=True)
 class LocalSpawn:
-    """Start workers on this machine; `pool` is where they learn what others found."""
+    """Start workers on this machine."""
 
     root: Path
-    pool: Path
     kernels: Sequence[Kernel]
     fast_modules: Path | None
     cpus: Sequence[tuple[int, int] | None] = (None,)  # of each slot: the worker's and the guest's
 
     def __call__(self, order: Order) -> Worker:
         """Start a worker; raises OSError."""
-        config = explorer_config(order, self.root, self.pool, self.kernels)
+        config = explorer_config(order, self.root, self.kernels)
         pair = self.cpus[order.slot % len(self.cpus)]
         host, guest = pair or (None, None)
         config = replace(config, host_cpu=host, guest_cpu=guest)
         return LocalWorker(config, WorkerProcess(config, self.fast_modules))
 
 
-def explorer_config(
-    order: Order, root: Path, pool: Path, kernels: Sequence[Kernel]
-) -> WorkerConfig:
+def explorer_config(order: Order, root: Path, kernels: Sequence[Kernel]) -> WorkerConfig:
     """Describe an explorer in a scratch folder of its own, which is made anew."""
     shutil.rmtree(order.work, ignore_errors=True)
     (order.work / "inputs").mkdir(parents=True)
@@ -137,7 +136,7 @@ def explorer_config(
         seconds=order.seconds,
         max_operations=order.max_operations,
         findings=f"findings/{spec.design}",
-        pool=str(pool),
+        pool=str(order.pool),
         faults=order.assignment.faults,
         others=tuple(_config(order, k, f"check-{k.spec.configuration}", root) for k in others),
     )

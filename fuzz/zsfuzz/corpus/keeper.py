@@ -21,6 +21,8 @@ class InputKeeper:
     def __init__(self, inputs: Path, limit: int, save: Callable[[Program], object]) -> None:
         self.inputs = inputs
         self.known: set[str] = set()  # names that were saved, or need not be
+        self.saved: dict[str, str] = {}  # names and digests of what was saved
+        self.new: set[str] = set()  # digests of that for which `save` said True
         self._limit = limit
         self._save = save
 
@@ -41,6 +43,14 @@ class InputKeeper:
         # libFuzzer names inputs by their hash; until that fits, it has not written all.
         if hashlib.sha1(data, usedforsecurity=False).hexdigest() != name:
             return False
-        self._save(Program.from_wire(decode(data, self._limit)))
+        program = Program.from_wire(decode(data, self._limit)).canonical()
+        if self._save(program) is True:
+            self.new.add(program.digest)
+        self.saved[name] = program.digest
         self.known.add(name)
         return True
+
+    def present(self) -> set[str]:
+        """Give the digests of what was saved and is still there: libFuzzer replaces inputs."""
+        with os.scandir(self.inputs) as entries:
+            return {self.saved[e.name] for e in entries if e.name in self.saved}

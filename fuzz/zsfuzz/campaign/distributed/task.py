@@ -75,11 +75,13 @@ class _Task:
         with self._sign_of_life():
             self.mirror.both_ways()
             self.findings.know()
-            corpus, pool = self.root / "corpus", self.root / "pool"
-            self.store = CorpusStore(corpus, pool, self.order.max_operations, self.root / "damaged")
+            self.store = CorpusStore(
+                self.root / "corpus", self.order.max_operations, self.root / "damaged"
+            )
         with closing(self.store):
             with self._sign_of_life():
                 spawn, local = self.make(self.order, self.root)
+            self.store.open_pool(local.pool)
             return self._explore(spawn(local), local)
 
     @contextmanager
@@ -170,7 +172,7 @@ def local_explorer(order: TaskOrder, root: Path) -> tuple[Spawn, Order]:
     kernel = ensure_kernel(order.spec)
     local = Order(
         worker=order.worker, slot=0, assignment=Assignment(kernel, order.faults),
-        work=root / "work", seed=order.seed, seconds=order.seconds,
+        work=root / "work", pool=root / "pool", seed=order.seed, seconds=order.seconds,
         max_operations=order.max_operations,
     )  # fmt: skip
-    return LocalSpawn(root, root / "pool", [kernel], ensure_fast_modules()), local
+    return LocalSpawn(root, [kernel], ensure_fast_modules()), local

@@ -13,6 +13,7 @@ from zsfuzz.atomic import make_directory, replace_file
 from zsfuzz.errors import BadCorpusFile, BadProgram
 from zsfuzz.program import Op, Program, digest_of
 from zsfuzz.text import WORDS
+from zsmodel.profile import parse_profile
 from zsmodel.wire import Packer, check_program
 
 FORMAT = "zsfuzz-program"
@@ -103,7 +104,7 @@ def _unpack_entry(content: dict[str, Any], path: Path) -> Entry:
     if not isinstance(note, str) or not isinstance(design, str):
         raise BadCorpusFile(path, "note or design is no text", _DAMAGED)
     if wrong := _wrong_extra(extra):
-        raise BadCorpusFile(path, f"{wrong!r} in extra has another type", _DAMAGED)
+        raise BadCorpusFile(path, f"{wrong!r} in extra has another type or value", _DAMAGED)
     if program.digest != content.get("digest"):
         raise BadCorpusFile(path, f"its digest is not {program.digest}", _DAMAGED)
     return Entry(program, note, design, extra, path)
@@ -118,8 +119,17 @@ def _wrong_extra(extra: Mapping[Any, Any]) -> object:
         return "seed"
     if not isinstance(extra.get("flavour", ""), str):
         return "flavour"
+    if "profile" in extra and not _is_profile(extra["profile"]):
+        return "profile"
     bugs = extra.get("bugs", {})
     return None if isinstance(bugs, dict) and all(map(_is_texts, bugs.values())) else "bugs"
+
+
+def _is_profile(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse_profile(value))
+    except ValueError:
+        return False
 
 
 def _is_texts(value: object) -> bool:
@@ -178,39 +188,56 @@ def _read_quickly(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def program_files(directory: Path) -> list[Path]:
+def program_files(directory: Path, errors: list[BadCorpusFile] | None = None) -> list[Path]:
     """List the programs in and below a directory, in order of name; hidden files are none.
 
-    Raises BadCorpusFile if there is none, or the directory cannot be read.
+    Folders in it that cannot be read go into `errors`.  Raises BadCorpusFile if there is no
+    program, or the directory cannot be read, or one in it and there are no `errors`.
     """
-    if not (found := sorted(_below(directory))):
+    unreadable: list[BadCorpusFile] = []
+    found = sorted(_below(directory, unreadable))
+    if unreadable and (errors is None or unreadable[0].path == directory):
+        raise unreadable[0]
+    if errors is not None:
+        errors += unreadable
+    if not found and not unreadable:
         raise BadCorpusFile(directory, f"no *{SUFFIX} in it", "give a folder of programs")
     return found
 
 
-def _below(directory: Path) -> Iterator[Path]:
+def _below(directory: Path, unreadable: list[BadCorpusFile]) -> Iterator[Path]:
     try:
-        entries = [entry for entry in directory.iterdir() if not entry.name.startswith(".")]
+        with os.scandir(directory) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if entry.name[0] != "."]
     except OSError as error:
-        raise _unreadable(directory, error) from error
-    for entry in entries:
-        if entry.is_dir():
-            yield from _below(entry)
-        elif entry.suffix == SUFFIX:
-            yield entry
+        unreadable.append(_unreadable(directory, error))
+        return
+    for name, is_folder in found:
+        if is_folder:
+            yield from _below(directory / name, unreadable)
+        elif name.endswith(SUFFIX):
+            yield directory / name
 
 
 def save(directory: Path, entry: Entry, *, durable: bool = True) -> Path:
     """Save a program under a name made from what it does; raises OutputLost.
 
-    A file of that name is left as it is: it holds the same program.  Saving durably waits for the
-    disk, some milliseconds a file.
+    A whole file of that name is left as it is: it holds the same program.  Saving durably waits for
+    the disk, some milliseconds a file.
     """
     path = directory / f"{entry.program.digest}{SUFFIX}"
-    if not path.exists():
+    if not _is_whole(path):
         make_directory(directory)
         replace_file(path, pack(entry), durable=durable)
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        load_wire(path)
+    except BadCorpusFile:
+        return False
+    return True
 
 
 def load_dir(directory: Path) -> tuple[list[Entry], list[BadCorpusFile]]:

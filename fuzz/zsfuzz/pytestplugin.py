@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--zsfuzz-linux", metavar="TREE", help="Kernel tree to copy.")
     group.addoption("--zsfuzz-patch", action="append", default=[], metavar="FILE",
                     help="Patch on top of the design; may be repeated.")  # fmt: skip
+    group.addoption("--zsfuzz-profile", metavar="OPTION=VALUE,...",
+                    help="As --profile of `zsfuzz replay`.")  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,6 +89,7 @@ class Replay:
 
     def _boot(self) -> Runner:
         from zsfuzz.boot import boot  # noqa: PLC0415
+        from zsfuzz.probe.kernel import probed  # noqa: PLC0415
         from zsfuzz.runner import Runner  # noqa: PLC0415
         from zsmodel import Model  # noqa: PLC0415
         from zstools.kernel import KernelSpec, ensure_kernel, usual_design  # noqa: PLC0415
@@ -96,8 +99,9 @@ class Replay:
         tree = _absolute(self._config, linux) if linux else None
         patches = [_absolute(self._config, name) for name in option("--zsfuzz-patch")]
         design = usual_design(option("--zsfuzz-design"), tree)
-        spec = KernelSpec(design, option("--zsfuzz-flavour"), tree, tuple(patches))
-        self.kernel = ensure_kernel(spec)
+        profile = option("--zsfuzz-profile")
+        spec = KernelSpec(design, option("--zsfuzz-flavour"), tree, tuple(patches), profile=profile)
+        self.kernel = probed(ensure_kernel(spec))
         self._scratch = TemporaryDirectory(prefix="zsfuzz-pytest-")
         machine = boot(self.kernel, Path(self._scratch.name) / "console")
         return Runner(machine, Model(machine.kernel))
@@ -168,7 +172,6 @@ class ProgramTest(pytest.Item):
             trouble,
             kernel=finding_manifest(kernel),
             flavours=(kernel.spec.flavour,),
-            reproduced=(1, 1),
         )
         return render(finding, self.path)
 

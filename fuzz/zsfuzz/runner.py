@@ -18,6 +18,10 @@ from zsmodel import Model
 ORPHAN_TITLE = "owner outlives its cgroup and all its objects"
 # Guests that may be killed from outside while they run one program.
 KILLED_IN_A_ROW = 5
+_KILLED = (
+    f"{KILLED_IN_A_ROW} guests were lost in a row, from outside: {{}}: "
+    "if `dmesg` tells of the OOM killer, let fewer workers run or free some memory"
+)
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,7 @@ class Runner:
             except GuestKilled as error:
                 reason = error.reason
                 self.replace_killed()
-        raise HarnessError(
-            f"{KILLED_IN_A_ROW} guests were lost in a row, from outside: {reason}: "
-            "if `dmesg` tells of the OOM killer, let fewer workers run or free some memory"
-        )
+        raise HarnessError(_KILLED.format(reason))
 
     def replace_killed(self) -> None:
         """Go on with a fresh guest after one that was killed from outside."""
@@ -169,16 +170,21 @@ class Runner:
         return None
 
     def run_and_audit(self, wire: bytes) -> Trouble | None:
-        """Run a program, then the dear check of what it left behind."""
-        trouble = self.run(wire)
-        if trouble is None:
+        """Run a program, then the dear check of what it left behind; HarnessError as `check`."""
+        for _ in range(KILLED_IN_A_ROW):
+            killed = self.killed
+            trouble = self.run(wire)
+            if trouble is not None:
+                return trouble
             found = self.audit()
             if found is not None:
-                trouble = Trouble(
+                return Trouble(
                     found.outcome, found.title, wire, found.reason,
                     splat=found.splat, console=found.console,
                 )  # fmt: skip
-        return trouble
+            if self.killed == killed:
+                return None
+        raise HarnessError(_KILLED.format("while they were looked at"))
 
     def compares(self, wire: bytes) -> list[tuple[int, int]]:
         """Run a program once more and give what the kernel compared; empty after trouble."""

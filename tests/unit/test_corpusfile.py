@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Corpus files: what is saved can be loaded, and what cannot be loaded says why."""
 
+import os
+from pathlib import Path
+
 import msgpack
 import pytest
 
@@ -89,6 +92,8 @@ def test_no_flipped_bit_goes_unnoticed_in_a_program(tmp_path):
         ({"extra": {"bugs": ["b"]}}, "'bugs' in extra has another type"),
         ({"extra": {"bugs": {"b": 1}}}, "'bugs' in extra has another type"),
         ({"extra": {b"a": 1}}, "b'a' in extra has another type"),
+        ({"extra": {"profile": "of-a-later=version"}}, "'profile' in extra has another type"),
+        ({"extra": {"profile": 1}}, "'profile' in extra has another type"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_next_step(tmp_path, changes, reason):
@@ -170,6 +175,35 @@ def test_programs_below_a_folder_are_found_and_hidden_files_are_not(tmp_path):
     (tmp_path / "README.md").write_text("not a program")
     (inner / ".tmp-1.msgpack").write_bytes(b"")
     assert program_files(tmp_path) == sorted(paths)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(tmp_path, monkeypatch):
+    save(tmp_path, Entry(PROGRAM, "note"))
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    errors = []
+    assert len(program_files(tmp_path, errors)) == 1
+    assert [error.path.name for error in errors] == ["closed"]
+    with pytest.raises(BadCorpusFile, match="closed: permission denied"):
+        program_files(tmp_path)
+    with pytest.raises(BadCorpusFile, match="closed: permission denied"):
+        program_files(tmp_path / "closed", errors)
+
+
+def test_a_file_that_was_cut_short_is_written_again(tmp_path):
+    path = save(tmp_path, Entry(PROGRAM, "note"))
+    whole = path.read_bytes()
+    for broken in (b"", whole[:20]):
+        path.write_bytes(broken)
+        assert save(tmp_path, Entry(PROGRAM, "note")) == path
+        assert path.read_bytes() == whole
 
 
 def test_a_folder_without_programs_is_refused(tmp_path):

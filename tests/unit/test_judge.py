@@ -110,6 +110,13 @@ def test_a_beginning_that_differs_in_another_way_is_not_run_again() -> None:
     assert len(target.wires) == ran
 
 
+def test_of_a_splat_a_beginning_that_differs_says_nothing() -> None:
+    target = FakeTarget(free_keeps_owner, warns=frees_then_compacts)
+    judge = Judge(Trouble(Outcome.KERNEL_SPLAT, WARNING_TITLE, b""), runner_on(target).run)
+    assert not judge(TRIGGER)
+    assert judge(TRIGGER + parse_program("compact(p0)").wire)
+
+
 class Lingering(FakeTarget):
     """A finding that, once seen, shows with every program, until the guest is a fresh one."""
 

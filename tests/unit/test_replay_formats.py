@@ -80,6 +80,14 @@ def test_a_file_name_that_is_no_text_is_written_in_each_format() -> None:
     assert "  ok 1 bad_____.msgpack\n  # bad_____.msgpack: empty\n" in to_ktap(report)
 
 
+def test_a_file_name_with_a_new_line_makes_no_result_of_its_own() -> None:
+    path = Path("a\nok 1 zsfuzz")
+    text = to_ktap(ReplayReport((), (BadFile(path, f"{path}: empty"),)))
+    results = [line for line in text.splitlines() if not line.startswith("  #")]
+    assert results[4:] == ["  not ok 1 a_ok_1_zsfuzz # ERROR the file cannot be used",
+                           "not ok 1 zsfuzz"]  # fmt: skip
+
+
 def test_json_names_what_is_not_good() -> None:
     facts = json.loads(to_json(REPORT))
     assert (facts["programs"], facts["exit_code"]) == (3, 2)

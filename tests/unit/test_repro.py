@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,29 @@ def test_c_is_compiled_without_a_warning(design: str, tmp_path: Path) -> None:
         source.write_text(render(entry, "c", design))
         options = ["-O2", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
         subprocess.run(["gcc", *options, source], check=True)
+
+
+EVIL = (
+    "**// int evil; /* x",
+    "enum { GOOD x",
+    "/* @data@ */ # @data@",
+    "a\0b\x1b",
+    "two\nfree(o0)\n",
+    '""" + evil + """',
+)
+
+
+@pytest.mark.parametrize("note", EVIL)
+def test_a_note_is_nothing_but_a_comment(note: str, tmp_path: Path) -> None:
+    entry = Entry(ENTRY.program, note)
+    for form, name in (("c", "r.c"), ("python", "r.py"), ("text", "r.txt")):
+        (tmp_path / name).write_text(render(entry, form))
+    assert parse_program((tmp_path / "r.txt").read_text()) == ENTRY.program
+    compile((tmp_path / "r.py").read_text(), "r.py", "exec")
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    subprocess.run(["gcc", *options, tmp_path / "r.c"], check=True)
+    plain = render(replace(entry, note="a note"), "c").split("*/", 1)[1]
+    assert (tmp_path / "r.c").read_text().split("*/", 1)[1] == plain
 
 
 @pytest.mark.parametrize("entry", [ENTRY, *SEEDS], ids=lambda entry: entry.program.digest)

@@ -17,6 +17,7 @@ from fake_target import (
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
+from zsfuzz.runner import ORPHAN_TITLE
 from zsfuzz.text import parse_program
 from zsmodel import Model
 
@@ -150,6 +151,23 @@ def test_a_wrong_answer_before_a_guest_was_killed_is_a_finding() -> None:
     assert trouble is not None
     assert (trouble.outcome, trouble.title) == (Outcome.DIVERGENCE, KEPT_TITLE)
     assert trouble.reason == "then the guest died: killed from outside"
+
+
+def test_a_program_whose_guest_was_killed_in_the_audit_is_run_again() -> None:
+    target = FakeTarget(leaks=frees)
+    target.audits_killed = 2
+    runner = runner_on(target)
+    trouble = runner.run_and_audit(KEPT)
+    assert trouble is not None
+    assert trouble.title == ORPHAN_TITLE
+    assert (runner.killed, len(target.wires)) == (2, 3)
+
+
+def test_guests_that_are_killed_in_every_audit_are_a_failure_of_the_harness() -> None:
+    target = FakeTarget()
+    target.audits_killed = 100
+    with pytest.raises(HarnessError, match="5 guests were lost in a row"):
+        runner_on(target).run_and_audit(KEPT)
 
 
 def test_an_audit_whose_guest_was_killed_sees_nothing() -> None:

@@ -120,6 +120,7 @@ RULES = (
     ),
     _rule("kmemleak", r"kmemleak: \d+ new suspected memory leaks", "memory leak", True),
     _rule("kmemleak", r"unreferenced object 0x", "memory leak in {func}"),
+    _rule("slab", r"^BUG \S+ \([^)]*\): (?P<what>[A-Za-z -]+)", "slab: {what} in {func}"),
     _rule("leftover", r"Class-\d+ fullness group \d+ is not empty", _NOT_EMPTY, True),
     _rule("leftover", r"Freeing non-empty class", _NOT_EMPTY, True),
     _rule("panic", r"Kernel panic - not syncing: (?P<what>.*)", "kernel panic: {what}"),

@@ -26,6 +26,8 @@ _DULL = re.compile(
     r"|bad_page|free_page_is_bad|_*schedule(?:_\w+)?$|_*mutex_|rwsem_|rwbase_|down_|wait_for_"
     r"|segv|bad_segv|fatal_sigsegv|sig_handler|hard_handler|relay_signal|block_signals"
     r"|kmem_cache_alloc|_*kmalloc|kmemleak|kmem_cache_|set_track|_*(?:alloc|create)_object|_*alloc_(?:frozen_)?pages|slab_post|(?:save_)?stack_trace"
+    r"|object_err|_*slab_(?:err|free|bug)|check_(?:bytes|object)|slab_fix|free_to_partial_list"
+    r"|free_consistency|alloc_consistency|free_debug_processing|alloc_debug_processing"
     r"|_*kfree|kmem_cache_free|_*free_(?:pages|frozen|unref)|put_page|unmap_|_*free_pages_prepare"
     r"|alloc_from_new_slab|get_page_from_freelist|out_of_memory|oom_|finish_task_switch|__switch_to"
     r"|um_[gs]et_signals|_printk|_*sanitizer_cov_|write_comp_data|copy_chunk_|do_op_one_page|generic_write"

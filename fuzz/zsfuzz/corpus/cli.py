@@ -68,12 +68,13 @@ def minimize_command(
     spec: KernelSpec,
 ) -> None:
     """Find the fewest programs that reach all that those of SOURCES do."""
+    before = find_files(sources, [])  # what comes later was not looked at
     edited = minimize(take_kernel(spec), sources, output, By(by))
     say(f"{len(edited.kept)} of {edited.programs} programs are enough")
     if delete and not edited.troubled:
         kept = {path.resolve() for path in edited.kept}
         bad = {error.path for error in edited.errors}
-        for path in find_files(sources, []):
+        for path in before:
             if path.resolve() not in kept and path not in bad:
                 path.unlink()
     _tell(ctx, edited)

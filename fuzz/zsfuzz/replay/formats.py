@@ -85,7 +85,8 @@ def _ktap_verdict(verdict: Verdict) -> _Result:
 
 def _ktap_error(bad: BadFile) -> _Result:
     name = _ktap_name(str(bad.path))
-    return False, name, " # ERROR the file cannot be used", [f"{name}: {bad.reason}"]
+    lines = f"{name}: {bad.reason}".splitlines()
+    return False, name, " # ERROR the file cannot be used", lines
 
 
 def _ktap_name(path: str) -> str:

@@ -84,11 +84,13 @@ def describe(kernel: Kernel) -> str:
 def find_files(paths: Sequence[Path], errors: list[BadFile]) -> list[Path]:
     """List the files meant, each once; folders stand for the programs in and below them."""
     found: dict[Path, None] = {}
+    bad: list[BadCorpusFile] = []
     for path in paths:
         try:
-            found |= dict.fromkeys(program_files(path) if path.is_dir() else [path])
+            found |= dict.fromkeys(program_files(path, bad) if path.is_dir() else [path])
         except BadCorpusFile as error:
-            errors.append(BadFile(path, str(error)))
+            bad.append(error)
+    errors += [BadFile(error.path, str(error)) for error in bad]
     return list(found)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsfuzz.boot import guest_cpu
-from zsfuzz.console.complaints import find_splats
+from zsfuzz.console.complaints import HOST, find_splats
 from zsfuzz.corpusfile import Entry
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.process import UmlOptions, UmlProcess
@@ -44,8 +44,10 @@ class Attempt:
 
         One that could not be tried, or died without a word, is neither.
         """
-        died = self.code is None and bool(find_splats(self.console))
-        return self.hung or self.code == 1 or died
+        splats = find_splats(self.console)
+        if any(splat.kind == HOST for splat in splats):
+            return False
+        return self.hung or self.code == 1 or (self.code is None and bool(splats))
 
     @property
     def told(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zsfuzz.records import RESULT, RESULT_SIZE
 from zsfuzz.repro.tables import NAMED, NAMED_IN_SWAP, Expected, fields_of, snapshot_records
+from zsfuzz.terminal import one_line
 from zsmodel.wire import Record
 
 TEMPLATE = Path(__file__).with_name("reproducer.c")
@@ -19,7 +20,7 @@ _BYTES_IN_LINE = 16
 def to_c(expected: Expected, protocol: int, design: int) -> str:
     """Write one C file; `protocol` and `design` are the numbers that the module gives in info."""
     what = f"{_comment(expected.title)} (design {expected.design}, {len(expected.steps)} steps)"
-    text = TEMPLATE.read_text().replace("@what@", what)
+    text = TEMPLATE.read_text()
     constants = [
         f"#define RESULT_BYTES\t{RESULT_SIZE}",
         f"#define PROTOCOL\t{protocol}",
@@ -33,11 +34,13 @@ def to_c(expected: Expected, protocol: int, design: int) -> str:
         constants += [f"#define OP_{opcode.name} {int(opcode)}" for opcode in NAMED_IN_SWAP]
     text = text.replace("/* @swap@ */\n", f"{SWAP.read_text()}\n" if expected.swaps else "")
     text = text.replace("enum { GOOD", "\n".join(constants) + "\n\nenum { GOOD", 1)
-    return text.replace("/* @data@ */", "\n".join(_data(expected)))
+    text = text.replace("/* @data@ */", "\n".join(_data(expected)))
+    return text.replace("@what@", what, 1)  # the last: it is a stranger's text
 
 
 def _comment(text: str) -> str:
-    return " ".join(text.replace("*/", "").split())
+    """Keep a text from ending the comment that it is in, or being more than a line."""
+    return " ".join(one_line(text).replace("*/", "* /").replace("/*", "/ *").split())
 
 
 def _data(expected: Expected) -> Iterator[str]:

@@ -75,6 +75,11 @@ class Row:
         """Tell whether it fails on the bug, and on nothing else."""
         return self.clean.passes and self.buggy.fails
 
+    @property
+    def tried(self) -> bool:
+        """Tell whether each of the two gave a verdict."""
+        return all(one.passes or one.fails for one in (self.clean, self.buggy))
+
 
 def programs() -> dict[str, Entry]:
     """Find the program of each planted bug, by the bug's name."""

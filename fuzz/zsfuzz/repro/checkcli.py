@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.repro.check import DESIGNS, Pair, Row, check_all, pairs, without_program
 from zstools.kernel import Kernel, KernelSpec, ensure_kernel
 
@@ -25,7 +25,8 @@ def check_reproducers(bugs: tuple[str, ...], design: str | None, as_json: bool) 
     """Try the reproducers in C of planted bugs: each must fail on the bug only.
 
     Builds a kernel for each bug, so that all of them take half an hour at first.  Prints a table
-    in Markdown.  The exit code is 1 if a reproducer passes on its bug, or fails without it.
+    in Markdown.  The exit code is 1 if a reproducer passes on its bug, or fails without it; 2 if
+    one could not be tried.
     """
     known = {pair.bug for pair in pairs()}
     for bug in bugs:
@@ -45,6 +46,8 @@ def check_reproducers(bugs: tuple[str, ...], design: str | None, as_json: bool) 
         click.echo(
             f"\nNot tried, no program is in corpus/regressions: {', '.join(without_program())}."
         )
+    if any(not row.tried for row in rows):
+        sys.exit(EXIT_HARNESS_ERROR)
     sys.exit(EXIT_CLEAN if all(row.good for row in rows) else EXIT_FINDINGS)
 
 

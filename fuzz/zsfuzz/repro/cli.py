@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from zsfuzz.atomic import replace_file
+from zsfuzz.corpus.textfile import to_text
 from zsfuzz.corpusfile import Entry, load
 from zsfuzz.errors import HarnessError
 from zsfuzz.repro.ccode import to_c
 from zsfuzz.repro.pythoncode import to_python
 from zsfuzz.repro.tables import expected_of, refuse_swap
 from zsfuzz.terminal import say
-from zsfuzz.text import format_program
 from zsmodel import Kernel
 from zsmodel.designs import DESIGNS
 from zsmodel.profile import parse_profile
@@ -50,8 +50,7 @@ def repro(file: Path, form: str, design: str | None, output: Path | None) -> Non
 def render(entry: Entry, form: str, design: str | None = None) -> str:
     """Write a program as "c", "python" or "text"."""
     if form == "text":
-        note = f"# {entry.note}\n" if entry.note else ""
-        return note + format_program(entry.program)
+        return to_text(entry)
     chosen = design or entry.design or "zspage"
     if form == "python":
         refuse_swap(entry)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zsfuzz.records import RESULT
 from zsfuzz.repro.tables import NAMED, Expected, snapshot_records
+from zsfuzz.terminal import one_line
 from zsmodel.wire import Record
 
 TEMPLATE = Path(__file__).with_name("reproducer.py.in")
@@ -15,12 +16,12 @@ TEMPLATE = Path(__file__).with_name("reproducer.py.in")
 
 def to_python(expected: Expected, protocol: int, design: int) -> str:
     """Write one script; `protocol` and `design` are the numbers that the module gives in info."""
-    title = expected.title.replace("\\", "").replace('"', "'")
+    title = one_line(expected.title).replace("\\", "").replace('"', "'")
     what = f"{title} (design {expected.design}, {len(expected.steps)} steps)"
     constants = [f"PROTOCOL = {protocol}", f"DESIGN = {design}"]
     constants += [f"OP_{opcode.name} = {int(opcode)}" for opcode in NAMED]
-    text = TEMPLATE.read_text().replace("@what@", what)
-    return text.replace("# @data@", "\n".join([*constants, *_data(expected)]))
+    text = TEMPLATE.read_text().replace("# @data@", "\n".join([*constants, *_data(expected)]))
+    return text.replace("@what@", what, 1)  # the last: it is a stranger's text
 
 
 def _data(expected: Expected) -> Iterator[str]:

@@ -173,7 +173,9 @@ void zsf_object_free(struct zsf_session *s, struct zsf_object *o)
 				  at.index * zsl_class_size(at.class) >> PAGE_SHIFT : 0,
 				  at.index);
 	}
-	zsl_free(s->pools[o->pool].zs, o->handle, o->length ?: o->size, owner);
+	/* A kernel that takes the size here again was told it in zs_malloc(), or when it charged. */
+	zsl_free(s->pools[o->pool].zs, o->handle,
+		 ZSL_OWNER_AT_MALLOC ? o->size : o->length ?: o->size, owner);
 }
 
 static int op_malloc(struct zsf_session *s, const struct zsfuzz_op *op,

@@ -50,6 +50,8 @@ def read(
          "zspage->all", 1, 0, 16, 8),
         ("", "struct { int nr; struct obj_cgroup **list; } cg;", "zspage->cg.list", 1, 0, 8, 0),
         ("", "unsigned long objcg_word;", "zspage->objcg_word", 1, 0, 8, 0),
+        ("struct one { struct obj_cgroup *of; unsigned long memcg_bytes; };", "struct one *all;",
+         "zspage->all", 1, 0, 16, 0),
     ],
 )  # fmt: skip
 def test_an_array_of_owners_is_found_wherever_it_hangs(
@@ -79,6 +81,14 @@ def test_an_array_of_owners_is_found_wherever_it_hangs(
         (CREATE, "zs_create_pool(gfp_t g, const char *name)", "zs_create_pool(GFP_KERNEL, name)"),
         (CREATE, "zs_create_pool(const char *name, unsigned int flags)",
          "zs_create_pool(name, (aware ? ZS_WITH_OBJCG : 0))"),
+        ("int main(", ("unsigned long zs_malloc_objcg(struct zs_pool *p, size_t size, gfp_t gfp,"
+         " struct obj_cgroup *o) { return size + (o != 0) + gfp + (p != 0); }\nint main("),
+         "objcg ? zs_malloc_objcg(pool, size, gfp, objcg) : zs_malloc(pool, size, gfp, nid)"),
+        ("int main(", ("int zs_charge_objcg(struct zs_pool *pool, struct obj_cgroup *o,"
+         " size_t size, gfp_t gfp) { return size + gfp + (o != 0) + (pool != 0); }\nint main("),
+         "zs_malloc(pool, size, gfp, nid)"),
+        ("int main(", ("unsigned long zs_pool_memcg_bytes(struct zs_pool *pool)"
+         " { return pool != 0; }\nint main("), "zs_create_pool(name)"),
     ],
 )  # fmt: skip
 def test_arguments_are_passed_by_role_and_not_by_place(
@@ -86,6 +96,46 @@ def test_arguments_are_passed_by_role_and_not_by_place(
 ) -> None:
     layout = read(tmp_path, (old, new), hints=Hints(macros=("ZS_OTHER", "ZS_WITH_OBJCG")))
     assert f"return {call};" in render_header(layout) or f"\t{call};" in render_header(layout)
+
+
+def test_a_flag_is_found_in_an_enumeration_that_no_parameter_names(tmp_path: Path) -> None:
+    flags = "enum zs_pool_flags { ZS_POOL_OTHER = 1, ZS_POOL_MEMCG = 2 } some_flags;"
+    create = "zs_create_pool(const char *name, unsigned int flags)"
+    layout = read(tmp_path, (CREATE, create), (STRUCT, f"{STRUCT}\n{flags}"))
+    assert "zs_create_pool(name, (aware ? ZS_POOL_MEMCG : 0))" in render_header(layout)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gfp_t gfp, const int nid)", "gfp_t gfp, const int nid, _Bool can_sleep)",
+         "'can_sleep' to zs_malloc"),
+        (WRITE, "void *mem, size_t len OWNER, unsigned int flags)", "'flags' to zs_obj_write"),
+    ],
+)  # fmt: skip
+def test_what_a_parameter_is_for_is_not_guessed(
+    old: str, new: str, said: str, tmp_path: Path
+) -> None:
+    called = "return zs_malloc(0, argc > 1 ? 100 : 1, 0, 0) > 100;"
+    with pytest.raises(LayoutError, match=said):
+        read(tmp_path, (old, new), (called, ""), hints=Hints(macros=("ZS_WITH_OBJCG",)))
+
+
+IN_ZPDESC = "unsigned int first_obj_offset, refcount;\n#ifdef ZPDESC"
+
+
+def test_an_array_by_type_counts_more_than_a_number_by_name(tmp_path: Path) -> None:
+    array = IN_ZPDESC.replace("\n", "\n\tstruct obj_cgroup **mine;\n")
+    layout = read(tmp_path, (OWNERS, "unsigned long nr_objcgs;"), (IN_ZPDESC, array))
+    assert layout.discovery.place is not None
+    assert (layout.design, layout.discovery.place.path) == ("zpdesc", "zpdesc->mine")
+
+
+def test_an_array_of_a_page_that_is_not_over_memcg_data_is_explained(tmp_path: Path) -> None:
+    lru = "struct list_head lru; unsigned long movable_ops;"
+    union = "union { struct list_head lru; struct obj_cgroup **mine; }; unsigned long movable_ops;"
+    with pytest.raises(LayoutError, match="zpdesc->mine has owners, but does not lie over"):
+        read(tmp_path, (OWNERS, ""), (lru, union))
 
 
 def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:

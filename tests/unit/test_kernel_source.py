@@ -167,6 +167,20 @@ def test_adopted_objects_are_older_than_exactly_the_sources_that_differ(tmp_path
     assert _time(two / "Makefile") <= object_time
 
 
+def test_where_other_objects_are_no_file_becomes_older(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for tree in (theirs, ours):
+        (tree / "mm").mkdir(parents=True)
+        (tree / "mm" / "same.c").write_text("same")
+    (theirs / "build-kasan").mkdir()
+    os.utime(theirs / "mm" / "same.c", ns=(1, 1))
+    reverted = (ours / "mm" / "same.c").stat().st_mtime_ns
+    adopt_objects(theirs / "build-kasan", ours / "build-kasan", shared=True)
+    assert (ours / "mm" / "same.c").stat().st_mtime_ns == reverted
+    adopt_objects(theirs / "build-kasan", ours / "build-other")
+    assert (ours / "mm" / "same.c").stat().st_mtime_ns == 1
+
+
 def test_only_files_that_may_differ_are_looked_at(tmp_path: Path) -> None:
     one, two = write_tree(tmp_path / "one"), tmp_path / "two"
     (one / "build-plain").mkdir()

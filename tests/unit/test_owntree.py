@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from toykernel import PATCH, write_tree
 
-from zstools.errors import SourceError
+from zstools.errors import PatchError, SourceError
 from zstools.owntree import remember, scan_tree, sync_copy
 from zstools.progress import Silent
+from zstools.series import apply_patches, files_of
+from zstools.tree import link_tree
 
 
 def git(tree: Path, *arguments: str) -> None:
@@ -52,6 +54,54 @@ def test_equal_contents_are_the_same_kernel_whatever_their_times(tmp_path: Path)
     first = scan_tree(tmp_path, tree).digest
     os.utime(tree / "COPYING", ns=(1, 1))
     assert scan_tree(tmp_path, tree).digest == first
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(tmp_path: Path) -> None:
+    tree, copy = write_tree(tmp_path / "mine"), tmp_path / "copy"
+    first = scan_tree(tmp_path, tree)
+    sync_copy(first, [], copy, Silent())
+    remember(tmp_path, first)
+    path = tree / "mm" / "zsmalloc.c"
+    before, text = path.stat(), path.read_text()
+    path.write_text(text.replace("100", "101"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tree / "COPYING").chmod(0o755)
+    second = scan_tree(tmp_path, tree)
+    assert second.digest != first.digest
+    assert sync_copy(second, [], copy, Silent()) == 2
+
+
+@pytest.mark.parametrize("prefixes", [("a", "b"), ("i", "w"), ("linux.orig", "linux")])
+def test_a_patch_counts_whatever_its_folders_are_called(
+    prefixes: tuple[str, str], tmp_path: Path
+) -> None:
+    tree, copy, patch = write_tree(tmp_path / "mine"), tmp_path / "copy", tmp_path / "p.patch"
+    old, new = prefixes
+    patch.write_text(PATCH.replace("--- a/", f"--- {old}/").replace("+++ b/", f"+++ {new}/"))
+    sync_copy(scan_tree(tmp_path, tree), [patch], copy, Silent())
+    assert "#define ZSPAGE" in (copy / "mm" / "zsmalloc.c").read_text()
+
+
+def test_a_patch_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    tree, patch = write_tree(tmp_path / "mine"), tmp_path / "p.patch"
+    patch.write_text("no patch at all\n")
+    with pytest.raises(PatchError, match="changes no file"):
+        sync_copy(scan_tree(tmp_path, tree), [patch], tmp_path / "copy", Silent())
+
+
+def test_a_patch_may_change_what_is_not_copied(tmp_path: Path) -> None:
+    tree, copy, patch = write_tree(tmp_path / "mine"), tmp_path / "copy", tmp_path / "p.patch"
+    (tree / "Documentation").mkdir()
+    (tree / "Documentation" / "zswap.rst").write_text("one\n")
+    more = "--- a/Documentation/zswap.rst\n+++ b/Documentation/zswap.rst\n@@ -1 +1 @@\n-one\n+two\n"
+    patch.write_text(PATCH + more)
+    sync_copy(scan_tree(tmp_path, tree), [patch], copy, Silent())
+    assert "#define ZSPAGE" in (copy / "mm" / "zsmalloc.c").read_text()
+    assert not (copy / "Documentation").exists()
+    linked = tmp_path / "linked"
+    link_tree(tree, linked, files_of([patch]))
+    apply_patches(linked, [patch])
+    assert (linked / "Documentation" / "zswap.rst").read_text() == "two\n"
 
 
 def test_what_a_build_in_the_tree_left_is_not_copied(tmp_path: Path) -> None:

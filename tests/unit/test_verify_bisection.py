@@ -102,6 +102,49 @@ def test_commits_that_cannot_be_told_apart_are_all_named(tmp_path: Path) -> None
     assert sorted(history.number_of(history.bisect())) == [1, 2, 3]
 
 
+def test_many_commits_that_cannot_be_told_apart_are_all_named(tmp_path: Path) -> None:
+    history = History(tmp_path, NEVER, *[BROKEN] * 20, SHOWS)
+    assert sorted(history.number_of(history.bisect())) == list(range(1, 22))
+
+
+def test_why_a_commit_is_skipped_is_the_compilers_first_error(tmp_path: Path) -> None:
+    history = History(tmp_path, NEVER, BROKEN, NEVER, SHOWS)
+    real = history.test
+
+    def test(title: str) -> Trial:
+        try:
+            return real(title)
+        except CommandError:
+            text = "exit status 2 from\nmake\nmm/a.c:1: error: no x\nmake: *** Error 1"
+            raise CommandError(text) from None
+
+    history.test = test
+    history.bisect()
+    skipped = [line for line in history.said if "skipped" in line]
+    assert all(line.endswith("skipped: mm/a.c:1: error: no x") for line in skipped)
+
+
+def test_variables_of_a_hook_do_not_lead_to_the_users_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path, NEVER, NEVER, SHOWS, SHOWS)
+    head = (history.tree / ".git" / "HEAD").read_text()
+    monkeypatch.setenv("GIT_DIR", str(history.tree / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(history.tree))
+    assert history.number_of(history.bisect()) == [2]
+    assert (history.tree / ".git" / "HEAD").read_text() == head
+
+
+def test_a_history_that_has_become_whole_is_bisected_as_a_whole(tmp_path: Path) -> None:
+    history = History(tmp_path, *[NEVER] * 2, *[SHOWS] * 6)
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "--quiet", "--depth=3", f"file://{history.tree}", str(shallow))
+    Checkout(shallow, tmp_path / "checkout")
+    git(shallow, "fetch", "--quiet", "--unshallow")
+    history.checkout = Checkout(shallow, tmp_path / "checkout")
+    assert history.number_of(history.bisect()) == [2]
+
+
 def test_a_full_disk_ends_it(tmp_path: Path) -> None:
     with pytest.raises(DiskFullError):
         History(tmp_path, NEVER, FULL, SHOWS).bisect()

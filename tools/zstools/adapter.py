@@ -56,7 +56,7 @@ class Calls:
 class Kinds:
     """How to look types up, and the macros of zsmalloc's header: a flag may be among them."""
 
-    enumerators: Callable[[str], dict[str, int]]  # of an enumeration, by its name
+    enumerators: Callable[[str], dict[str, int]]  # of an enumeration, by its name; "": of all ZS_
     members: Callable[[str], list[tuple[str, str]]]  # of a structure: (name, type)
     macros: tuple[str, ...] = ()
 
@@ -100,14 +100,12 @@ class _Chooser:
         call = self._one(role, function)
         plain = self._functions.get(f"plain_{role}")
         if plain is not None and "aware" not in _words(call):
-            call = f"{self._which(role)} ? {call} : {self._one(role, plain)}"
+            which = "objcg" if "objcg" in _words(call) else "aware"
+            call = f"{which} ? {call} : {self._one(role, plain)}"
         setter = self._functions.get(SET_AWARE)
         if role == CREATE_POOL and setter is not None:
             return self._with_setter(call, setter)
         return call
-
-    def _which(self, role: str) -> str:
-        return "objcg" if role == WRITE else "aware"
 
     def _with_setter(self, call: str, setter: Prototype) -> str:
         takes_flag = len(setter.parameters) > 1
@@ -120,6 +118,8 @@ class _Chooser:
         values = []
         for index, parameter in enumerate(function.parameters):
             value = words.get(parameter.role) or self._special(function, index)
+            if "aware" in _words(value) and "aware" not in words:
+                value = ""
             if not value:
                 raise LayoutError(
                     _cannot(role, f"what to pass as {parameter.name!r} to {function.name}()")
@@ -160,7 +160,8 @@ class _Chooser:
         return choose_statistic([n for n in known if "ZSWAP" in n], name, first)
 
     def _flag(self, kind: str) -> str:
-        known = [*self._kinds.enumerators(kind.removeprefix("enum ")), *self._kinds.macros]
+        own = self._kinds.enumerators(kind.removeprefix("enum "))
+        known = [*own, *self._kinds.macros, *self._kinds.enumerators("")]
         marks = ("MEMCG", "OBJCG", "OWNER", "ACCOUNT")
         return next((n for n in known if n.startswith("ZS") and any(m in n for m in marks)), "")
 

@@ -19,10 +19,10 @@ from zstools.layout import Hints, header_macros, writeback_batch
 from zstools.owntree import sync_copy
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
-from zstools.series import apply_patches, patches_hash, touched_files
+from zstools.series import apply_patches, files_of, patches_hash, touched_files
 from zstools.sibling import find_sibling, patched_files
 from zstools.toolchain import check_tools
-from zstools.tree import adopt_objects, link_tree
+from zstools.tree import BUILD_PREFIX, adopt_objects, link_tree
 
 _KEY, _OPTIONS = ".zsfuzz-key", ".zsfuzz-options"  # in the object directory of a user's tree
 _USUAL_STEPS = 1100  # lines of make output for a whole kernel
@@ -100,7 +100,7 @@ def _prepare_tree(plan: Plan, progress: BuildProgress) -> None:
     partial = plan.tree.with_name(f"{plan.tree.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        link_tree(plan.source.path, partial)
+        link_tree(plan.source.path, partial, files_of(plan.patches))
         apply_patches(partial, plan.patches, progress)
         partial.rename(plan.tree)
     finally:
@@ -114,7 +114,10 @@ def _prepare_objects(plan: Plan, kbuild: Kbuild, progress: BuildProgress) -> Man
     sibling = None if plan.build.is_dir() else find_sibling(plan)
     if sibling is not None:
         progress.begin(f"copy the objects of {sibling['name']}")
-        adopt_objects(plan.cache / sibling["build"], plan.build, patched_files(sibling, plan))
+        shared = any(plan.tree.glob(f"{BUILD_PREFIX}*"))
+        adopt_objects(
+            plan.cache / sibling["build"], plan.build, patched_files(sibling, plan), shared=shared
+        )
         if sibling["inputs"]["config"] != plan.inputs["config"]:
             kbuild.forget_options()
         kbuild.mark_stopped()

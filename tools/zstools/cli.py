@@ -29,9 +29,9 @@ class TreeOrPackage(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Take the name of a package as it is, if there is no such directory."""
-        if release_of(Path(value)) is not None and not Path(value).is_dir():
-            return Path(value)
-        return super().convert(value, param, ctx)
+        if release_of(Path(value)) is None:
+            return super().convert(value, param, ctx)
+        return Path(value).resolve() if Path(value).is_dir() else Path(value)
 
 
 TREE = TreeOrPackage(path_type=Path, exists=True, file_okay=False)

@@ -24,11 +24,12 @@ def run(
     progress: BuildProgress | None = None,
     on_line: Callable[[str], None] | None = None,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     keep_open: Sequence[int] = (),
 ) -> str:
     """Run a command to its end and return its output, standard error included.
 
+    @env has variables of the environment to set, or not to have if they are None.
     It runs in a process group of its own, which is told to stop if we are interrupted, and
     inherits the descriptors @keep_open, so that a lock lives as long as the last child. Raises
     ToolMissingError, DiskFullError or CommandError.
@@ -53,7 +54,7 @@ def run(
 def _start(
     arguments: Sequence[str],
     cwd: Path | None,
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str | None] | None,
     keep_open: Sequence[int],
 ) -> subprocess.Popen[str]:
     try:
@@ -65,12 +66,17 @@ def _start(
             text=True,
             errors="replace",
             cwd=cwd,
-            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            env=_environment(env or {}),
             pass_fds=tuple(keep_open),
             process_group=0,
         )
     except FileNotFoundError as error:
         raise ToolMissingError(f"{arguments[0]} is not installed: run `make setup`") from error
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    wanted = {**os.environ, "LC_ALL": "C", **changes}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -86,6 +92,6 @@ def _failure(arguments: Sequence[str], code: int, lines: list[str]) -> Exception
     text = "".join(lines)
     if _DISK_FULL in text:
         return DiskFullError(f"{_DISK_FULL.lower()} while running {arguments[0]}")
-    errors = deque((line for line in lines if "rror" in line), maxlen=_TAIL)
+    errors = deque((line for line in lines if "error" in line.lower()), maxlen=_TAIL)
     shown = "".join(errors or lines[-_TAIL:]).rstrip()
-    return CommandError(f"exit status {code} from\n{quoted(arguments)}\n{shown}")
+    return CommandError(f"exit status {code} from\n{quoted(arguments)}\n{shown}", text)

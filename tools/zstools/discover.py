@@ -41,7 +41,11 @@ def discover(
     that shows the prototypes where something cannot be told.
     """
     functions = find_functions(unit)
-    kinds = Kinds(unit.enumeration, lambda name: _members(unit, name), macros)
+    kinds = Kinds(
+        lambda name: unit.enumeration(name) if name else unit.enumerators("ZS"),
+        lambda name: _members(unit, name),
+        macros,
+    )
     calls = decide_calls(functions, given, kinds)
     owner_at = _owner_at(calls)
     path = given.owners

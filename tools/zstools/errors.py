@@ -33,7 +33,11 @@ class ToolMissingError(ZsToolsError):
 
 
 class CommandError(ZsToolsError):
-    """An external command failed; its last lines are in the message."""
+    """An external command failed; its last lines are in the message, all of them in `output`."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
 
 
 class DiskFullError(ZsToolsError):

@@ -50,11 +50,20 @@ def find_place(unit: Unit, memcg_data: int | None) -> Place | None:
     @memcg_data is the offset of page->memcg_data, None without CONFIG_MEMCG.
     """
     search = _Search(unit)
-    for name in ("zspage", "zpdesc"):
-        places = list(search.in_struct(name, memcg_data if name == "zpdesc" else None))
-        if places:
-            return min(places, key=lambda found: found[0])[1]
-    return None
+    places = [
+        *search.in_struct("zspage", None),
+        *search.in_struct("zpdesc", memcg_data),
+    ]
+    if not places:
+        return None
+    place = min(places, key=lambda found: found[0])[1]
+    if place.struct == "zpdesc" and place.steps[:1] != (memcg_data,) and memcg_data is not None:
+        raise LayoutError(
+            f"{place.path} has owners, but does not lie over page->memcg_data, as they do in the "
+            "design that is known; where else they are, say in a file, and give that with "
+            '--adapter (docs/OWN-KERNEL.md): owners = "zspage->member"'
+        )
+    return place
 
 
 def follow_path(unit: Unit, path: str) -> Place:
@@ -124,7 +133,7 @@ class _Search:
             inner = list(self._members(struct, target, at.pointed()))
             yield from inner
             entries = _entries_at(struct, at, pointer)
-            if not inner and entries is not None:
+            if entries is not None and all(rank for rank, _ in inner):
                 yield 0, entries
 
     def _word(

@@ -20,17 +20,22 @@ from pathlib import Path
 from zstools.cache import write_atomically
 from zstools.errors import SourceError
 from zstools.progress import BuildProgress
-from zstools.series import apply_patches, patches_hash, touched_files
+from zstools.series import apply_patches, files_of, patches_hash
 from zstools.tree import is_compiled_here, source_files
 
 _OWN = "own"
+# Variables, set in hooks for instance, by which git would look at another repository.
+GIT_PLACES = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX",
+)  # fmt: skip
 _ESSENTIAL = {"Makefile", "mm/zsmalloc.c"}  # no kernel that we could build is without
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a tree has: for each file size, time, and a hash of its contents."""
+    """What a tree has: for each file size, time of the last change, and a hash of its contents."""
 
     tree: Path
     files: dict[str, tuple[int, int, str]]
@@ -76,9 +81,10 @@ def scan_tree(cache: Path, tree: Path) -> Scan:
     for name in _files_of(tree):
         stat = os.lstat(f"{tree}/{name}")
         size, time, content = known.get(name, (-1, -1, ""))
-        if (size, time) != (stat.st_size, stat.st_mtime_ns):
+        # Not when it was modified: that can be kept, and its mode be changed without it.
+        if (size, time) != (stat.st_size, stat.st_ctime_ns):
             content = _hash_of(tree / name)
-        files[name] = (stat.st_size, stat.st_mtime_ns, content)
+        files[name] = (stat.st_size, stat.st_ctime_ns, content)
     return Scan(tree, files, _commit(tree))
 
 
@@ -133,15 +139,17 @@ def sync_copy(scan: Scan, patches: Sequence[Path], copy: Path, progress: BuildPr
 def _patched_files(
     scan: Scan, patches: Sequence[Path], scratch: Path, progress: BuildProgress
 ) -> set[str]:
-    touched = {name for path in patches for name in touched_files(path)}
+    touched = files_of(patches)
     if not touched:
         return set()
-    for name in touched & scan.files.keys():
+    for name in touched:
+        if not (scan.tree / name).is_file():
+            continue  # the patch makes it, or is told that it does not apply
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(scan.tree / name, scratch / name)
     scratch.mkdir(exist_ok=True)
     apply_patches(scratch, patches, progress)
-    return {name for name in touched if (scratch / name).is_file()}
+    return {name for name in touched if is_compiled_here(name) and (scratch / name).is_file()}
 
 
 def _replace(source: Path, target: Path, content: str) -> None:
@@ -200,7 +208,7 @@ def _is_checkout(tree: Path) -> bool:
 def _git(tree: Path, *arguments: str) -> str | None:
     # Without the optional locks git does not even refresh the index of the tree.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    for name in GIT_PLACES:
         environment.pop(name, None)
     command = ["git", "-C", str(tree), "-c", f"safe.directory={tree.resolve()}", *arguments]
     try:

@@ -72,6 +72,8 @@ def external_functions(unit: Unit) -> Iterator[Prototype]:
     for die in unit.functions():
         parameters = [c for c in die.iter_children() if c.tag == "DW_TAG_formal_parameter"]
         typed = [_typed(c) for c in parameters]
+        if _spell(type_of(die)) != _POOL_TYPE:  # any bool of what makes a pool may be meant
+            typed = [p if p.type != "bool" else _named_aware(p) for p in typed]
         yield Prototype(name_of(die), _spell(type_of(die)), tuple(_left_over(typed)))
 
 
@@ -86,12 +88,17 @@ def _candidates(functions: list[Prototype]) -> dict[str, list[Prototype]]:
     named = [f for f in functions if f.name.startswith("zs_")]
     return {
         CREATE_POOL: [f for f in named if f.returns == _POOL_TYPE and not f.has(POOL)],
-        MALLOC: [f for f in named if f.has(POOL) and f.has(SIZE) and f.has(GFP)],
+        MALLOC: [f for f in named if _is_malloc(f)],
         WRITE: [f for f in named if _is_write(f)],
         FREE: [f for f in named if re.match(r"zs_(obj_)?free", f.name) and f.has(HANDLE)],
         OWNER_OF: [f for f in named if f.returns == _OBJCG_TYPE and f.has(HANDLE)],
         SET_AWARE: [f for f in named if _is_setter(f)],
     }
+
+
+def _is_malloc(function: Prototype) -> bool:
+    takes = function.has(POOL) and function.has(SIZE) and function.has(GFP)
+    return takes and function.returns not in ("void", "bool", "int", "long int")
 
 
 def _is_write(function: Prototype) -> bool:
@@ -103,7 +110,8 @@ def _is_setter(function: Prototype) -> bool:
     roles = [p.role for p in function.parameters]
     asks = function.returns == "bool" or re.search(r"(^|_)(is|get)_", function.name) is not None
     named = _AWARE_NAME.search(function.name) is not None
-    return named and not asks and roles in ([POOL], [POOL, AWARE])
+    does = function.returns in ("void", "int")
+    return named and does and not asks and roles in ([POOL], [POOL, AWARE])
 
 
 def _preference(function: Prototype) -> tuple[bool, int]:
@@ -116,6 +124,11 @@ def _typed(die: Die) -> Parameter:
     return Parameter(name, kind, _BY_TYPE.get(kind, "") or _by_kind(die, kind, name))
 
 
+def _named_aware(parameter: Parameter) -> Parameter:
+    fits = _AWARE_NAME.search(parameter.name) is not None
+    return parameter if fits else replace(parameter, role="")
+
+
 def _by_kind(die: Die, kind: str, name: str) -> str:
     if kind.startswith("enum "):
         return FLAGS if "flag" in kind else STAT
@@ -126,7 +139,7 @@ def _by_kind(die: Die, kind: str, name: str) -> str:
         for role, pattern in _BY_NAME:
             if pattern.search(name):
                 return role
-        return AWARE if _AWARE_NAME.search(name) else ""
+        return AWARE if _AWARE_NAME.search(name) and "stat" not in name else ""
     return ""
 
 

@@ -17,7 +17,7 @@ STOCK = "stock"
 USUAL_VERSION = "7.2"  # planted bugs are for this one
 _COMMON = "common"
 _FIRST_FILE = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
-_TOUCHED = re.compile(r"(?:---|\+\+\+) [ab]/(\S+)")
+_TOUCHED = re.compile(r"(?:---|\+\+\+) [^/\s]+/(\S+)")  # a/ and b/, or any other folder
 
 
 def supported_versions(series: Path) -> list[str]:
@@ -63,9 +63,20 @@ def patches_hash(patches: Iterable[Path]) -> str:
 
 
 def touched_files(patch: Path) -> tuple[str, ...]:
-    """Return the files that a patch changes, makes or removes, as paths in the tree."""
+    """Return the files that a patch changes, makes or removes, as paths in the tree.
+
+    PatchError if there is none: what is not seen to change would not be compiled.
+    """
     names = (_TOUCHED.match(line) for line in patch.read_text(errors="replace").splitlines())
-    return tuple(sorted({found[1] for found in names if found is not None}))
+    touched = tuple(sorted({found[1] for found in names if found is not None}))
+    if not touched:
+        raise PatchError(f"{patch} changes no file: give a patch that applies with -p1")
+    return touched
+
+
+def files_of(patches: Iterable[Path]) -> set[str]:
+    """Return the files that any of the patches touches; raises PatchError."""
+    return {name for path in patches for name in touched_files(path)}
 
 
 def apply_patches(

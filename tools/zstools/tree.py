@@ -4,7 +4,8 @@
 A kernel's tree is made of hard links to the unpatched source; patch(1) replaces the files that it
 changes. Objects of a sibling are copied with their times, so that make rebuilds only what differs:
 a source file that differs from the sibling's is given a new time, whichever of the two is older;
-one that does not is given the sibling's. Only one kernel is built in a tree: times are its own.
+one that does not is given the sibling's. In a tree of ours only one kernel is built: times are its
+own. In a copy of a user's tree there may be several, and no file is made older for the next one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from zstools.errors import SourceError
@@ -60,40 +61,45 @@ def is_compiled_here(name: str) -> bool:
     return _KBUILD.fullmatch(name.rpartition("/")[2]) is not None
 
 
-def link_tree(source: Path, target: Path) -> None:
+def link_tree(source: Path, target: Path, more: Collection[str] = ()) -> None:
     """Make @target, which must not exist, of hard links to the files of @source.
 
     What kbuild reads is all there, but not the code of other architectures, or of drivers for
-    hardware that no guest has.
+    hardware that no guest has, nor documentation: only as far as @more names it, as patches do.
     """
     for name in source_files(source):
-        if not is_compiled_here(name):
+        if not is_compiled_here(name) and name not in more:
             continue
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source / name, destination)
 
 
-def adopt_objects(objects: Path, build: Path, names: Iterable[str] | None = None) -> None:
+def adopt_objects(
+    objects: Path, build: Path, names: Iterable[str] | None = None, *, shared: bool = False
+) -> None:
     """Copy a sibling's object directory to @build and set file times so that make can tell.
 
     Each of the two directories lies in the tree that it was, or will be, built from; the sibling
-    must be whole.  @names are the files that may differ, if that is known.
+    must be whole.  @names are the files that may differ, if that is known.  With @shared there are
+    other objects in the tree already: no file becomes older, or make would take theirs for new.
     """
     partial = build.with_name(f"{build.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(objects, partial, symlinks=True)
     for name in source_files(build.parent) if names is None else names:
-        _match_time(objects.parent / name, build.parent / name)
+        _match_time(objects.parent / name, build.parent / name, shared)
     partial.rename(build)
 
 
-def _match_time(theirs: Path, ours: Path) -> None:
+def _match_time(theirs: Path, ours: Path, shared: bool) -> None:
     if not ours.exists() or _is_linked(theirs, ours) or ours.is_symlink():
         return
     fresh = ours.with_name(f"{ours.name}.zsfuzz-new")
     fresh.unlink(missing_ok=True)
     if _has_same_content(theirs, ours):
+        if shared and ours.stat().st_mtime_ns > theirs.stat().st_mtime_ns:
+            return
         _link_or_copy(theirs, fresh)
     else:
         shutil.copy(ours, fresh)

@@ -110,7 +110,7 @@ class Bisection:
         except (ZsToolsError, HarnessError) as error:
             if isinstance(error, _OURS):
                 raise
-            return self._skip(commit, str(error).splitlines()[-1])
+            return self._skip(commit, _reason(error))
         self._trials[commit] = trial
         if trial.hits or trial.clean:
             self._say(commit, str(trial))
@@ -124,3 +124,9 @@ class Bisection:
 
     def _say(self, commit: str, text: str) -> None:
         self.say(f"{self.checkout.describe(commit)}: {text}")
+
+
+def _reason(error: Exception) -> str:
+    """Give the line that says most: the compiler's first error, else the first line."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if "error:" in line), lines[0])

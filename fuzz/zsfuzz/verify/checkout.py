@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zstools.command import run
 from zstools.errors import CommandError, SourceError
+from zstools.owntree import GIT_PLACES
 
 _FIRST_BAD = re.compile(r"^([0-9a-f]{40,64}) is the first bad commit", re.MULTILINE)
 _ONLY_SKIPPED = "only 'skip'ped commits left"
@@ -56,8 +57,10 @@ class Checkout:
         info.mkdir(parents=True, exist_ok=True)
         (info / "alternates").write_text(f"{objects}\n")
         shallow = Path(self._ask("rev-parse", "--path-format=absolute", "--git-path", "shallow"))
+        cut = self.tree / ".git" / "shallow"
+        cut.unlink(missing_ok=True)  # the repository may have got its history since
         if shallow.is_file():
-            shutil.copy(shallow, self.tree / ".git" / "shallow")
+            shutil.copy(shallow, cut)
         if (self.tree / ".git" / "BISECT_START").exists():
             self._git("bisect", "reset", "HEAD")  # somebody interrupted the last one
 
@@ -99,7 +102,7 @@ class Checkout:
         try:
             return _first_bad(self._git("bisect", word))
         except CommandError as error:
-            if _ONLY_SKIPPED in str(error):
+            if _ONLY_SKIPPED in error.output:
                 raise OnlySkipped(self._left()) from None
             raise
 
@@ -123,7 +126,10 @@ class Checkout:
 
 
 # Git must not look beyond the folders that it is given, nor wait for anybody at a terminal.
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat"}
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat",
+    **dict.fromkeys(GIT_PLACES),
+}  # fmt: skip
 
 
 class OnlySkipped(Exception):

@@ -11,11 +11,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from guest_support import zsfuzz
 
 from zsfuzz.boot import boot
 from zsfuzz.runner import Runner
 from zsfuzz.smoke import smoke_test
 from zsmodel import Model
+from zsmodel.profile import explain
 from zstools.discovery import load_discovery
 from zstools.kernel import AUTO, KernelSpec, ensure_kernel
 from zstools.paths import cache_dir
@@ -77,3 +79,8 @@ def test_a_foreign_tree_is_found_out_and_agrees(name: str, tmp_path: Path) -> No
     with boot(kernel, tmp_path / "console") as machine:
         smoke = smoke_test(Runner(machine, Model(machine.kernel)), [], PROGRAMS)
     assert smoke.trouble is None, smoke.trouble
+    run = ["run", "--linux", foreign_tree(name), "--flavour", "plain", "--operations", 20000]
+    done = zsfuzz(*run, "--output", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in filter(None, (profile or "").split(",")):
+        assert f"this kernel {explain(*part.split('='))}\n" in done.stderr

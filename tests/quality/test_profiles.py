@@ -82,15 +82,18 @@ def test_a_bug_in_a_kernel_that_differs_is_found(tmp_path: Path) -> None:
     assert done.trouble is not None
 
 
-def test_a_run_says_each_difference_in_a_line_and_goes_by_it(tmp_path: Path) -> None:
+def test_of_our_series_a_difference_is_found_unless_it_is_meant(tmp_path: Path) -> None:
     design, profile = KERNELS[1]
     options = [word for patch in patches(profile) for word in ("--patch", patch)]
     built(design, "plain", *patches(profile))
     run = ["run", "--design", design, "--flavour", "plain", *options, "--time", 5]
-    done = zsfuzz(*run, "--output", tmp_path / "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    found = zsfuzz(*run, "--until-finding", "--output", tmp_path / "one", cwd=tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
     for part in profile.split(","):
-        assert f"this kernel {explain(*part.split('='))}\n" in done.stderr
+        assert f"this kernel {explain(*part.split('='))}\n" in found.stderr
+    assert f"if that is meant, give --profile {profile}\n" in found.stderr
+    meant = zsfuzz(*run, "--profile", profile, "--output", tmp_path / "out", cwd=tmp_path)
+    assert meant.returncode == 0, meant.stdout + meant.stderr
     insisting = zsfuzz(*run, "--profile", "default", "--output", tmp_path / "two", cwd=tmp_path)
     assert insisting.returncode == 1
     lines = [line for line in insisting.stdout.splitlines() if line]
@@ -105,6 +108,7 @@ def test_a_finding_keeps_its_profile(tmp_path: Path) -> None:
     options = [word for patch in (*patches(profile), bug) for word in ("--patch", patch)]
     common = ["--design", design, "--flavour", kernel.spec.flavour, *options]
     run = ["run", *common, "--until-finding", "--time", 60, "--output", tmp_path / "out"]
+    run += ["--profile", profile]
     assert zsfuzz(*run, cwd=tmp_path).returncode == 1
     folder = next((tmp_path / "out" / "findings").glob("*/finding.json")).parent
     assert f", profile {profile}\n" in (folder / "report.txt").read_text()

@@ -134,10 +134,10 @@ def read_locked(rng: Lcg, _sizes: SizeTable, site: Site) -> bytes:
 
 
 def failed_malloc(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
-    """Fail each allocation that a malloc may make: handle, zspage, owners, pages."""
+    """Fail each allocation that a malloc may make: handle, zspage, pages, owners, for each page."""
     size = sizes.draw(rng)
     malloc = record(MALLOC, site.fresh & 255, draw_pool(rng), draw_owner(rng), size.payload)
-    first = record(FAIL_NEXT, arg=1 + rng.below(size.pages + 3)) + malloc
+    first = record(FAIL_NEXT, arg=1 + rng.below(2 * size.pages + 3)) + malloc
     return first + malloc if rng.below(2) else first
 
 
@@ -208,14 +208,22 @@ def whole_memory(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
     return block + record(FREE, block[-7]) + held + record(Opcode.COMPACT_MEMORY)
 
 
+# Cgroups that are removed one after the other, the owner first: c4 is in c3 in c1, c5 and c6 in c2.
+_CHAINS = ((4,), (5,), (6,), (7,), (4, 3), (6, 5, 2))
+
+
 def remove_cgroup(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
-    """Remove a cgroup that owns an object, and free the object or give it to another (dear)."""
-    cgroup = 3 + rng.below(5)
-    block = record(Opcode.CGROUP_CREATE, owner=7, arg=1 + rng.below(7)) if cgroup == 7 else b""
+    """Remove a cgroup that owns an object, and free the object or give it to another (dear).
+
+    Its parents may go as well, one after the other: the object goes from one to the next.
+    """
+    chain = _CHAINS[rng.below(len(_CHAINS))]
+    made = record(Opcode.CGROUP_CREATE, owner=7, arg=1 + rng.below(7))
+    block = made if chain[0] == 7 else b""
     size = sizes.draw(rng)
     name = site.fresh & 255
-    block += record(MALLOC, name, 0, cgroup, size.payload)
-    block += record(Opcode.CGROUP_REMOVE, owner=cgroup)
+    block += record(MALLOC, name, 0, chain[0], size.payload)
+    block += b"".join([record(Opcode.CGROUP_REMOVE, owner=cgroup) for cgroup in chain])
     tail = (record(FREE, name), record(WRITE, name, owner=draw_owner(rng)), record(COMPACT), b"")
     return block + tail[rng.below(4)]
 

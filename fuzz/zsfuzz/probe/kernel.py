@@ -28,16 +28,21 @@ def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
 
 
 def probed(kernel: Kernel) -> Kernel:
-    """Give a kernel the profile that a probe finds, and say in a line each in what it differs.
+    """Probe a kernel and say in a line each in what it differs; a foreign one is modelled so.
 
-    Only if no profile was given, and the kernel is not just one of our designs.
+    Only if no profile was given, and the kernel is not just one of our designs.  Of our own series
+    the profile is known: with a patch on top, what differs is a finding until somebody means it.
     """
     spec = kernel.spec
     if spec.profile is not None or (spec.linux is None and not spec.extra_patches):
         return kernel
     found, _ = ask(kernel)
     say(found)
-    return with_profile(kernel, str(found.profile))
+    if kernel.manifest["foreign"]:
+        return with_profile(kernel, str(found.profile))
+    if found.lines:
+        click.echo(f"if that is meant, give --profile {found.profile}", err=True)
+    return with_profile(kernel, "")
 
 
 def with_profile(kernel: Kernel, profile: str) -> Kernel:

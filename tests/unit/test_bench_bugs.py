@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,14 +165,40 @@ def test_a_kernel_that_does_not_boot_is_found() -> None:
     assert blame_of(replace(dead, wire="00")).oracle == "unreadable answer"
 
 
-def test_what_fails_without_the_patch_as_well_is_a_failure_of_the_harness(monkeypatch) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise HarnessError("no space on /dev/shm")
+NOT_READY = Ended(False, 0.0, 0, failed="not ready")
 
-    monkeypatch.setattr(blame, "worker_config", lambda *_, **__: None)
-    monkeypatch.setattr(blame, "start_machine", fails)
+
+@pytest.fixture
+def fails(monkeypatch) -> Callable[[dict[str, str]], None]:
+    """Let kernels fail to boot, by name, for the reason given."""
+
+    def set_up(reasons: dict[str, str]) -> None:
+        def start(name: str, **_: object) -> AbstractContextManager[None]:
+            if name in reasons:
+                raise HarnessError(reasons[name])
+            return nullcontext()
+
+        monkeypatch.setattr(blame, "worker_config", lambda kernel, **_: kernel)
+        monkeypatch.setattr(blame, "start_machine", start)
+
+    return set_up
+
+
+def test_what_fails_without_the_patch_as_well_is_a_failure_of_the_harness(fails) -> None:
+    fails({"broken": "no space on /dev/shm", "clean": "no space on /dev/shm"})
     with pytest.raises(HarnessError, match=r"not ready; without the patch: no space"):
-        take_blame(Ended(False, 0.0, 0, failed="not ready"), None)
+        take_blame(NOT_READY, "broken", "clean")
+
+
+def test_what_does_not_fail_once_more_is_a_failure_of_the_harness(fails) -> None:
+    fails({})
+    with pytest.raises(HarnessError, match=r"not ready; not once more"):
+        take_blame(NOT_READY, "broken", "clean")
+
+
+def test_what_fails_with_the_patch_only_is_the_patch(fails) -> None:
+    fails({"broken": "it died"})
+    assert take_blame(NOT_READY, "broken", "clean").title == "no guest gets ready"
 
 
 @pytest.mark.parametrize(
@@ -259,6 +286,21 @@ def test_a_patch_that_cannot_be_built_does_not_stop_the_others(bench) -> None:
     assert code == EXIT_HARNESS_ERROR
     assert [one["found"] for one in found] == [False, True]
     assert "broken.patch does not apply" in str(found[0]["error"])
+
+
+def test_trials_before_one_that_could_not_be_run_are_kept(monkeypatch) -> None:
+    left = [hit(1.0), hit(2.0)]
+
+    def run_trial(*_: object) -> Trial:
+        if not left:
+            raise HarnessError("no memory")
+        return left.pop(0)
+
+    monkeypatch.setattr(measure, "run_trial", run_trial)
+    plan = measure.Plan(seeds=3)
+    (series,) = measure.measure([BUG], plan, lambda _: FakeKernels())
+    assert [trial.seconds for trial in series.trials] == [1.0, 2.0]
+    assert "no memory" in series.error
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured() -> None:

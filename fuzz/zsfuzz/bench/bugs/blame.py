@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tell a patch's fault from ours, where a guest does not get ready or answers nonsense.
 
-What fails with the patch and not without it, on the same machine at the same time, is the patch's.
+What fails twice with the patch and not without it, on the same machine at the same time, is the
+patch's.
 """
 
 from __future__ import annotations
@@ -31,24 +32,32 @@ class Blame:
     oracle: str
 
 
-def take_blame(ended: Ended, clean: Kernel) -> Blame:
-    """Try the same without the patch; HarnessError, with what failed first, if it fails too."""
-    with tempfile.TemporaryDirectory(prefix="zsfuzz-clean-") as folder:
-        work = Path(folder)
-        config = worker_config(clean, name="clean", role="explore", work=work, output=work)
-        try:
-            with start_machine(config, console="clean.console") as machine:
-                if ended.wire:
-                    _run_clean(Runner(machine, Model(machine.kernel)), bytes.fromhex(ended.wire))
-        except HarnessError as error:
-            raise HarnessError(f"{ended.failed}; without the patch: {error}") from error
+def take_blame(ended: Ended, broken: Kernel, clean: Kernel) -> Blame:
+    """Try the same again, with the patch and without it; HarnessError if it is not the patch.
+
+    What does not come again with the patch was the machine's: a guest without memory, say.
+    """
+    if _what_fails(broken, ended.wire) is None:
+        raise HarnessError(f"{ended.failed}; not once more, on a machine that may have been busy")
+    without = _what_fails(clean, ended.wire)
+    if without is not None:
+        raise HarnessError(f"{ended.failed}; without the patch: {without}")
     return blame_of(ended)
 
 
-def _run_clean(runner: Runner, wire: bytes) -> None:
-    trouble = runner.run(wire)
-    if trouble is not None:
-        raise HarnessError(f"the same program is a {trouble.outcome.value}: {trouble.title}")
+def _what_fails(kernel: Kernel, wire: str) -> str | None:
+    """Boot a kernel, and run a program if there is one; says what goes wrong."""
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-blame-") as folder:
+        work = Path(folder)
+        config = worker_config(kernel, name="blame", role="explore", work=work, output=work)
+        try:
+            with start_machine(config, console="blame.console") as machine:
+                trouble = wire and Runner(machine, Model(machine.kernel)).run(bytes.fromhex(wire))
+        except Exception as error:  # noqa: BLE001 - whatever a broken kernel's answer led to
+            return str(error)
+    if not trouble:
+        return None
+    return f"the same program is a {trouble.outcome.value}: {trouble.title}"
 
 
 def blame_of(ended: Ended) -> Blame:

@@ -34,7 +34,7 @@ class Series:
     strategy: Strategy
     limit: float
     trials: tuple[Trial, ...] = ()
-    error: str = ""  # why there are none
+    error: str = ""  # why there are no more
 
     @property
     def hits(self) -> int:
@@ -107,13 +107,13 @@ def measure(bugs: Sequence[Bug], plan: Plan, kernels: Callable[[Bug], Kernels]) 
 
 
 def _series(bug: Bug, strategy: Strategy, plan: Plan, kernels: Kernels) -> Series:
+    trials: list[Trial] = []
     try:
-        trials = [
-            run_trial(kernels, strategy, stages(strategy, plan.limit, plan.flavours), 1 + seed)
-            for seed in range(plan.seeds)
-        ]
+        for seed in range(plan.seeds):
+            todo = stages(strategy, plan.limit, plan.flavours)
+            trials.append(run_trial(kernels, strategy, todo, 1 + seed))
     except BuildInterruptedError:
         raise
     except (ZsToolsError, ZsfuzzError) as error:
-        return Series(bug, strategy, plan.limit, error=f"{bug.patch}: {error}")
+        return Series(bug, strategy, plan.limit, tuple(trials), f"{bug.patch}: {error}")
     return Series(bug, strategy, plan.limit, tuple(trials))

@@ -73,7 +73,8 @@ def _blamed(ended: Ended, kernels: Kernels, stage: Stage) -> Ended:
     """Ask the kernel without the patch whose fault it is if the stage could not go on."""
     if not ended.failed:
         return ended
-    blame: Blame = take_blame(ended, kernels.clean(stage.flavour))
+    broken, clean = kernels.broken(stage.flavour), kernels.clean(stage.flavour)
+    blame: Blame = take_blame(ended, broken, clean)
     return replace(ended, found=True, title=blame.title, outcome=blame.outcome, oracle=blame.oracle)
 
 

@@ -20,6 +20,7 @@ from zsfuzz.runner import Runner, Trouble
 from zsfuzz.workerconfig import WorkerConfig
 
 REPLAYS = 3  # of which one must show it again
+_OURS = (Outcome.DIVERGENCE, Outcome.FLAKY)  # without a complaint of the kernel's
 
 
 class TrialExplorer(Explorer):
@@ -61,7 +62,8 @@ class TrialExplorer(Explorer):
 
     def _handle(self, trouble: Trouble) -> None:
         self.auditor.forget()
-        if not self.strategy.compared and trouble.outcome is Outcome.DIVERGENCE:
+        if not self.strategy.compared and trouble.splat is None and trouble.outcome in _OURS:
+            self.noticed = None
             return  # seen by an audit of ours, not by the kernel
         seen = self._ended(trouble)
         again = self._again(trouble) if trouble.wire else None

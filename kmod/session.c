@@ -101,6 +101,8 @@ int zsf_pool_create(struct zsf_session *s, unsigned int number, bool aware)
 	pool->aware = aware && zsf_keeps_owners();
 	/* Without memcg too, as zswap asks: the kernel has to know better. */
 	pool->zs = zsl_create_pool(name, aware);
+	if (pool->zs && !pool->aware)
+		zsl_note_bare(pool->zs);
 	return pool->zs ? 0 : -ENOMEM;
 }
 
@@ -110,6 +112,7 @@ void zsf_pool_destroy(struct zsf_session *s, unsigned int number)
 
 	if (!pool->zs)
 		return;
+	zsl_forget_bare(pool->zs);
 	zs_destroy_pool(pool->zs);
 	pool->zs = NULL;
 }

@@ -133,6 +133,7 @@ static int find_pools(unsigned int type)
 	first = (char *)pools->next - ZSL_OFF_zswap_pool_list;
 	zswap_zs = ZSL_FIELD(struct zs_pool *, first, zswap_pool_zs_pool);
 	zram_zs = ZSL_FIELD(struct zs_pool *, zram, zram_mem_pool);
+	zsl_note_bare(zram_zs);
 	if (!ZSL_FIELD(void *, zram, zram_table))
 		return -ENODEV;
 	zram_table = ZSL_FIELD(void *, zram, zram_table);
@@ -278,8 +279,8 @@ static void describe_after(struct zsf_session *s, struct zsfuzz_result *res)
 }
 
 /*
- * A page that goes to zswap may push another one out, whose zspage may be
- * freed and made anew at the same address: remember who is alone in one.
+ * A page that goes to zswap may push others out, whose zspages may be freed and
+ * made anew at the same address: remember who was in which.
  */
 static void remember_zspages(struct zsf_session *s)
 {
@@ -297,18 +298,27 @@ static void remember_zspages(struct zsf_session *s)
 	}
 }
 
+static bool has_left(struct zsf_page *page, void *zspage)
+{
+	return page->zspage == zspage && find(page).pool != ZSFUZZ_ZSWAP_POOL;
+}
+
+/* A zspage that all have left is gone: the kernel may write back many at once. */
 static void forget_zspages(struct zsf_session *s)
 {
-	unsigned int i;
+	struct zsf_page *pages = s->swap.pages;
+	unsigned int i, k, left;
 
 	for (i = 0; i < ZSFUZZ_PAGES; i++) {
-		struct zsf_page *page = &s->swap.pages[i];
-
-		if (page->zspage && page->inuse == 1 &&
-		    find(page).pool != ZSFUZZ_ZSWAP_POOL)
-			zsf_zspage_gone(s, page->zspage);
-		page->zspage = NULL;
+		if (!pages[i].zspage || !has_left(&pages[i], pages[i].zspage))
+			continue;
+		for (left = 0, k = 0; k < ZSFUZZ_PAGES; k++)
+			left += has_left(&pages[k], pages[i].zspage);
+		if (left == pages[i].inuse)
+			zsf_zspage_gone(s, pages[i].zspage);
 	}
+	for (i = 0; i < ZSFUZZ_PAGES; i++)
+		pages[i].zspage = NULL;
 }
 
 static void page_went_out(struct zsf_session *s, unsigned int number, u64 entry,

@@ -91,6 +91,38 @@ int zsl_calibrate(void)
 	return ret;
 }
 
+/* ---- pools that keep no owners -------------------------------------------- */
+
+static struct zs_pool *bare[ZSFUZZ_POOLS + 1];	/* and the disk's */
+
+void zsl_note_bare(struct zs_pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bare) && !zsl_is_bare(pool); i++)
+		if (!bare[i])
+			bare[i] = pool;
+}
+
+void zsl_forget_bare(struct zs_pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bare); i++)
+		if (bare[i] == pool)
+			bare[i] = NULL;
+}
+
+bool zsl_is_bare(struct zs_pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bare); i++)
+		if (bare[i] == pool)
+			return true;
+	return false;
+}
+
 /* ---- which entry of a page's array is whose ------------------------------ */
 
 struct zsl_entries zsl_entries = { .tail = true };

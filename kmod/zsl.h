@@ -213,6 +213,11 @@ extern struct zsl_entries zsl_entries;
 
 void zsl_find_entries(struct obj_cgroup *objcg);
 
+/* Pools that keep no owners, as far as they were made so. */
+void zsl_note_bare(struct zs_pool *pool);
+void zsl_forget_bare(struct zs_pool *pool);
+bool zsl_is_bare(struct zs_pool *pool);
+
 #if ZSL_DESIGN == 2
 static inline unsigned int zsl_owner_arrays(void *class)
 {
@@ -249,6 +254,11 @@ static inline unsigned int zsl_owner_arrays(void *class)
 
 static inline void *zsl_owner_array(void *zspage, unsigned int k)
 {
+#if defined(ZSL_OWNER_ROW) && defined(ZSL_OFF_zspage_pool)
+	/* The slab object of a zspage without a row may have room for one that is not there. */
+	if (zsl_is_bare(ZSL_FIELD(struct zs_pool *, zspage, zspage_pool)))
+		return NULL;
+#endif
 	return zsl_owner_base(zspage);
 }
 

@@ -76,6 +76,7 @@ def _owners(place: Place | None) -> list[str]:
     if place.path.endswith("[]") and (place.steps or place.struct == "zspage"):
         # A row at the end of a structure is there only if it was allocated with it.
         lines[1:1] = ["#include <linux/slab.h>"]
+        lines[1:1] = [] if place.steps else ["#define ZSL_OWNER_ROW"]
         lines += [f"\tif (ksize(at) < {place.base + place.stride})", "\t\treturn NULL;"]
     return [*lines, f"\treturn (char *)at + {place.base};", "}"]
 

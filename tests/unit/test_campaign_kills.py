@@ -113,6 +113,7 @@ def check_nothing_is_lost(campaign: Campaign) -> None:
 def check_nothing_is_left(campaign: Campaign) -> None:
     assert not [one for one in campaign.seen if one.alive]
     assert not (campaign.root / "work").exists()
+    assert not (campaign.root / "pools").exists()
     assert supervisor_of(campaign.root) is None
     assert not list(campaign.root.rglob(".tmp-*"))
 

@@ -227,7 +227,8 @@ class Supervisor:
         with self.state.transaction():
             self.state.update("runs", self.recorder.run, ended=why)
         self.recorder.write(len(self.store), 0)
-        shutil.rmtree(self.layout.work, ignore_errors=True)
+        for folder in (self.layout.work, self.layout.pools):
+            shutil.rmtree(folder, ignore_errors=True)
         self.layout.supervisor.unlink(missing_ok=True)
 
     # ---- every tick -------------------------------------------------------------------------

@@ -374,6 +374,8 @@ static int migrate_one(struct zsf_session *s, struct page *page,
 	*old_state = zsl_page_state(page);
 	if (page_count(page) != 1)
 		*old_state |= ZSFUZZ_PAGE_HELD;
+	if (PagePrivate(page) || zsl_page_zspage(page))
+		*old_state |= ZSFUZZ_PAGE_KEPT;
 	unlock_page(newpage);
 out_unlock:
 	unlock_page(page);

@@ -33,6 +33,7 @@
 #define ZSFUZZ_TAG_MASK		7	/* tag bits of memcg_data, in the state of a page */
 #define ZSFUZZ_PAGE_POINTER	8	/* memcg_data has a pointer, in the state of a page */
 #define ZSFUZZ_PAGE_HELD	16	/* someone refers to the old page of a migration */
+#define ZSFUZZ_PAGE_KEPT	32	/* it still names its zspage, or is private */
 
 #define ZSFUZZ_PATTERNS		16
 #define ZSFUZZ_PAGES		64	/* v0..v63 */

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 POINTER: Final = 8  # in the state of a page: memcg_data has a pointer (ZSFUZZ_PAGE_POINTER)
 HELD: Final = 16  # in migrate's value: the old page is not let go (ZSFUZZ_PAGE_HELD)
+KEPT: Final = 32  # there: the old page is still marked as one of a zspage (ZSFUZZ_PAGE_KEPT)
 OBJEXTS: Final = 1  # MEMCG_DATA_OBJEXTS: the pointer is to an array, not to an obj_cgroup
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from errno import EBADMSG, ENXIO
 
 from zsfuzz.values import LEFTOVERS, Value, errno_word
-from zsmodel.design import HELD, POINTER
+from zsmodel.design import HELD, KEPT, POINTER
 from zsmodel.wire import (
     BAD_HEADER,
     FOREIGN,
@@ -239,7 +239,12 @@ def _migrate_title(diff: Difference) -> str:
 
 
 def _old_page_title(diff: Difference) -> str:
-    return "old page is not let go" if _numbers(diff)[0] == HELD else "old page keeps memcg_data"
+    state = _numbers(diff)[0]
+    if state & ~(HELD | KEPT):
+        return "old page keeps memcg_data"
+    return (
+        "old page is not let go" if state & HELD else "old page is still marked as one of a zspage"
+    )
 
 
 def _leftover_title(diff: Difference) -> str:

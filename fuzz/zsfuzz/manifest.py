@@ -21,6 +21,8 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
         "arguments": arguments,
         "design": kernel.spec.design,
         "profile": kernel.spec.profile or "",
+        "fragments": [str(path.absolute()) for path in kernel.spec.config],
+        "adapter": str(kernel.spec.adapter.absolute()) if kernel.spec.adapter else "",
     }
 
 
@@ -33,6 +35,10 @@ def kernel_arguments(spec: KernelSpec) -> list[str]:
         arguments += ["--linux", str(spec.linux)]
     for patch in spec.extra_patches:
         arguments += ["--patch", str(patch)]
+    for fragment in spec.config:
+        arguments += ["--config", str(fragment)]
+    if spec.adapter is not None:
+        arguments += ["--adapter", str(spec.adapter)]
     if spec.profile:
         arguments += ["--profile", spec.profile]
     return arguments

@@ -8,10 +8,13 @@ import pytest
 from fake_target import FakeTarget, free_keeps_owner
 
 from zsfuzz.corpusfile import Entry, pack
-from zsfuzz.errors import BadCorpusFile
+from zsfuzz.errors import BadCorpusFile, ZsfuzzError
+from zsfuzz.manifest import kernel_arguments
 from zsfuzz.text import parse_program
+from zsfuzz.verify.cli import spec_for
 from zsfuzz.verify.saved import load_finding
 from zsfuzz.verify.trial import attempt
+from zstools.kernel import KernelSpec
 
 pytestmark = pytest.mark.unit
 
@@ -73,6 +76,23 @@ def test_folder_and_program_file_tell_the_same(tmp_path: Path) -> None:
     saved = load_finding(folder)
     told = saved.title, saved.design, saved.flavour, saved.variants
     assert told == (TITLE, "zpdesc", "kasan", ("chain-16",))
+
+
+def test_fragments_and_adapter_of_a_finding_are_used_again(tmp_path: Path) -> None:
+    folder = finding_in(tmp_path / "f")
+    fragment, adapter = tmp_path / "more.config", tmp_path / "adapter.toml"
+    kernel = json.loads((folder / "kernel.json").read_text())
+    kernel |= {"fragments": [str(fragment)], "adapter": str(adapter)}
+    (folder / "kernel.json").write_text(json.dumps(kernel))
+    saved = load_finding(folder)
+    with pytest.raises(ZsfuzzError, match=r"more.config, with which it was found, is not there"):
+        spec_for(KernelSpec("", ""), saved)
+    for path in (fragment, adapter):
+        path.write_text("")
+    spec = spec_for(KernelSpec("", ""), saved)
+    assert (spec.config, spec.adapter) == ((fragment,), adapter)
+    words = kernel_arguments(spec)
+    assert words[-4:] == ["--config", str(fragment), "--adapter", str(adapter)]
 
 
 def test_a_lone_program_brings_its_design_and_the_title_in_its_note(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _kernel(spec: KernelSpec, plan: Plan, manifest: Manifest, module: Path) -> K
         guest_root=module / "root",
         layout=plan.entry / LAYOUT,
         wire=module / "wire.json",
-        manifest=manifest,
+        manifest=manifest | ({"commit": plan.scan.commit} if plan.scan is not None else {}),
     )
 
 

@@ -109,7 +109,19 @@ def spec_for(spec: KernelSpec, saved: SavedFinding) -> KernelSpec:
     if not design:
         raise ZsfuzzError(f"{saved.program_file} does not say its design: give --design")
     flavour = spec.flavour or saved.flavour or "plain"
-    filled = replace(spec, design=design, flavour=flavour, variants=spec.variants or saved.variants)
+    filled = replace(
+        spec,
+        design=design,
+        flavour=flavour,
+        variants=spec.variants or saved.variants,
+        config=spec.config or saved.fragments,
+        adapter=spec.adapter or saved.adapter,
+    )
+    for path in (*filled.config, *([filled.adapter] if filled.adapter else ())):
+        if not path.is_file():
+            raise ZsfuzzError(
+                f"{path}, with which it was found, is not there: give --config or --adapter"
+            )
     return as_saved(filled, saved.program_file)
 
 

@@ -33,6 +33,8 @@ class SavedFinding:
     flavour: str = ""
     variants: tuple[str, ...] = ()
     reproduced: tuple[int, int] | None = None
+    fragments: tuple[Path, ...] = ()
+    adapter: Path | None = None
 
     @property
     def runs(self) -> int:
@@ -68,6 +70,8 @@ def load_finding(path: Path) -> SavedFinding:
         str(flavours[0]),
         tuple(kernel.get("variants", ())),
         (int(reproduced[0]), int(reproduced[1])) if reproduced else None,
+        tuple(map(Path, kernel.get("fragments", ()))),
+        Path(kernel["adapter"]) if kernel.get("adapter") else None,
     )
 
 

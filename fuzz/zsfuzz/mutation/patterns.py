@@ -209,7 +209,7 @@ def whole_memory(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:
 
 
 # Cgroups that are removed one after the other, the owner first: c4 is in c3 in c1, c5 and c6 in c2.
-_CHAINS = ((4,), (5,), (6,), (7,), (4, 3), (6, 5, 2))
+_CHAINS = ((4,), (5,), (6,), (7,), (7,), (4, 3), (4, 3), (6, 5, 2))
 
 
 def remove_cgroup(rng: Lcg, sizes: SizeTable, site: Site) -> bytes:

@@ -186,6 +186,13 @@ class Runner:
                 return None
         raise HarnessError(_KILLED.format("while they were looked at"))
 
+    def replay(self, wire: bytes) -> Trouble | None:
+        """Run a program and audit, and leave a fresh guest, whatever came of it."""
+        trouble = self.run_and_audit(wire)
+        if trouble is None:
+            self.target.restart()  # after trouble that has been done
+        return trouble
+
     def compares(self, wire: bytes) -> list[tuple[int, int]]:
         """Run a program once more and give what the kernel compared; empty after trouble."""
         try:

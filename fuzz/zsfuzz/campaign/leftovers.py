@@ -41,10 +41,15 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
         for row in left:
             _enter(state, row, layout.work / str(row["id"]))
         state.execute("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
+    remove_scratch(layout)
+    return len(left), saved
+
+
+def remove_scratch(layout: Layout) -> None:
+    """Remove what is there only while a campaign runs."""
     for folder in (layout.work, layout.pools):
         shutil.rmtree(folder, ignore_errors=True)
     layout.supervisor.unlink(missing_ok=True)
-    return len(left), saved
 
 
 def keep_all(
@@ -66,12 +71,7 @@ def _end(row: Row) -> None:
 
 
 def _enter(state: State, row: Row, folder: Path) -> None:
-    counters = read_stats(folder / STATS)
-    if counters.get("programs", 0) >= row["programs"]:
-        state.worker_did(row["id"], counters)
-    hits = read_hits(folder / HITS)
-    if hits:
-        state.worker_reached(row["id"], row["kernel"], hits)
+    state.worker_left(row, read_stats(folder / STATS), read_hits(folder / HITS))
     state.fold_hits(row["kernel"], row["id"])
     state.update("workers", row["id"], ended=KILLED)
 

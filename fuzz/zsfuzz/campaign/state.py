@@ -138,6 +138,13 @@ class State:
         """Write how often a worker that still runs has reached each coverage site so far."""
         self.insert("hits", kernel=kernel, worker=worker, counts=json.dumps(list(counts)))
 
+    def worker_left(self, row: Row, counters: Mapping[str, int], hits: Sequence[int]) -> None:
+        """Write the last of a worker whose supervisor is gone; its `row` may know of more."""
+        if counters.get("programs", 0) >= row["programs"]:
+            self.worker_did(row["id"], counters)
+        if hits:
+            self.worker_reached(row["id"], row["kernel"], hits)
+
     def fold_hits(self, kernel: str, worker: int) -> None:
         """Add what an ended worker has reached to what all others have; to do twice is harmless."""
         query = "SELECT counts FROM hits WHERE kernel = ? AND worker IN (0, ?)"

@@ -23,7 +23,7 @@ from zsfuzz.campaign.disk import DiskWatch
 from zsfuzz.campaign.distiller import Distiller
 from zsfuzz.campaign.identity import Identity
 from zsfuzz.campaign.layout import Layout
-from zsfuzz.campaign.leftovers import KILLED, keep_all, take_up
+from zsfuzz.campaign.leftovers import KILLED, keep_all, remove_scratch, take_up
 from zsfuzz.campaign.options import Options
 from zsfuzz.campaign.recorder import Clock, Recorder
 from zsfuzz.campaign.restoring import last_options, restore
@@ -191,28 +191,20 @@ class Supervisor:
         running = [slot.running for slot in self.slots if slot.running]
         for one in running:
             self._guarded("end workers", one.worker.ask_to_stop)
-        until = time.monotonic() + STOP_LIMIT
-        while any(map(self._runs, running)) and time.monotonic() < until:
-            self._wait(TICK / 4)
-        for one in filter(self._runs, running):
+        for one in self._await(running, STOP_LIMIT):
             self._guarded("end workers", one.worker.kill)
             one.killed = f"did not end {STOP_LIMIT:g} s after it was asked"
-        until = time.monotonic() + KILL_LIMIT
-        while any(map(self._runs, running)) and time.monotonic() < until:
-            self._wait(TICK / 4)
+        self._await(running, KILL_LIMIT)
         self._guarded("save", lambda: self._save_all(why))
         self.store.close()
         self.state.close()
 
-    def _runs(self, one: Running) -> bool:
-        ended = False
-
-        def look() -> None:
-            nonlocal ended
-            ended = one.worker.ended() is not None
-
-        self._guarded("end workers", look)
-        return not ended
+    def _await(self, running: Sequence[Running], seconds: float) -> list[Running]:
+        """Wait until all have ended, for so long at most; gives those that have not."""
+        until = time.monotonic() + seconds
+        while (left := list(filter(_runs, running))) and time.monotonic() < until:
+            self._wait(TICK / 4)
+        return left
 
     def _save_all(self, why: str) -> None:
         now = time.monotonic()
@@ -227,9 +219,7 @@ class Supervisor:
         with self.state.transaction():
             self.state.update("runs", self.recorder.run, ended=why)
         self.recorder.write(len(self.store), 0)
-        for folder in (self.layout.work, self.layout.pools):
-            shutil.rmtree(folder, ignore_errors=True)
-        self.layout.supervisor.unlink(missing_ok=True)
+        remove_scratch(self.layout)
 
     # ---- every tick -------------------------------------------------------------------------
 
@@ -363,6 +353,13 @@ class Supervisor:
             self.recorder.event_now("distilled", told)
             self.store.retire(gone)
             self.distiller.forget(gone)
+
+
+def _runs(one: Running) -> bool:
+    try:
+        return one.worker.ended() is None
+    except DISK_ERRORS:  # nobody knows, so it may
+        return True
 
 
 def _at(slot: Slot) -> str:

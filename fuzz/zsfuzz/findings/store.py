@@ -241,9 +241,9 @@ def fold_sightings(directory: Path) -> None:
     One process at a time may call it.  A kill in between is harmless: the sum names what is in it
     until that is removed.
     """
-    counts = _counts(directory)
-    if len(counts) < FOLD_FROM:
+    if sum(1 for _ in directory.glob(f"{SIGHTINGS}*")) < FOLD_FROM:
         return
+    counts = _counts(directory)
     total, folded = _folded(directory)
     for name in folded & counts.keys():
         (directory / name).unlink(missing_ok=True)

@@ -67,9 +67,7 @@ def _reproduce(runner: Runner, trouble: Trouble, stop: Stop, enough: int) -> Rep
     while trouble.wire and tries < REPLAYS and hits < enough:
         if tries and (stop() or time.monotonic() > until):
             break
-        again = runner.run_and_audit(trouble.wire)
-        if again is None:
-            runner.target.restart()  # after trouble the runner has done so
+        again = runner.replay(trouble.wire)
         hits += again is not None and again.title == trouble.title
         tries += 1
     return Reproduced(hits, tries)

@@ -58,16 +58,11 @@ class Judge:
         if task.path in self._found:
             return
         tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
-        hits = [again for _ in range(tries) if (again := self._again(task)) is not None]
+        again = [self._runner.replay(task.wire) for _ in range(tries)]
+        hits = [found for found in again if found is not None]
         verdict = hits[0] if hits else replace(trouble, outcome=Outcome.FLAKY)
         self._titles[verdict.title] += 1
         self._add(task, verdict, len(hits), tries)
-
-    def _again(self, task: Task) -> Trouble | None:
-        trouble = self._runner.run_and_audit(task.wire)
-        if trouble is None:
-            self._runner.target.restart()  # after trouble the runner has done so
-        return trouble
 
     def search(self, batch: Sequence[Task], error: Unanswered | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""

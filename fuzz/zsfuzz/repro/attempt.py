@@ -27,7 +27,7 @@ _EXIT = re.compile(r"^reproducer: exit (\d)$", re.M)
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a reproducer ended: exit code (None: the guest did first), and the whole console."""
+    """How a reproducer ended: exit code (None: the guest ended first), and the whole console."""
 
     code: int | None
     console: str

@@ -83,10 +83,9 @@ class TrialExplorer(Explorer):
         """Replay on fresh guests; what is seen there counts, whatever was seen at first."""
         flags, self.machine.flags = self.machine.flags, 0
         for _ in range(REPLAYS):
-            again = self.runner.run_and_audit(trouble.wire)
+            again = self.runner.replay(trouble.wire)
             if again is not None:
                 return again
-            self.machine.restart()
         self.machine.flags = flags
         return None
 

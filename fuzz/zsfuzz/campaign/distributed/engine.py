@@ -118,12 +118,8 @@ class Link:
         query = "SELECT id, kernel, programs FROM workers WHERE id = ? AND ended IS NULL"
         report = self.exchange.reported(worker)
         for row in state.rows(query, worker):
-            counters = report.get("counters", {})
             with state.transaction():
-                if counters.get("programs", 0) >= row["programs"]:
-                    state.worker_did(row["id"], counters)
-                if report.get("hits"):
-                    state.worker_reached(row["id"], row["kernel"], report["hits"])
+                state.worker_left(row, report.get("counters", {}), report.get("hits") or [])
 
     def spawn(self, order: Order) -> Worker:
         """Submit a task; raises OSError."""

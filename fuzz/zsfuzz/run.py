@@ -191,7 +191,7 @@ class Run:
             data = encode(program.canonical().wire)
             name = f"seed-{program.digest}"
             (self.inputs / name).write_bytes(data)
-            self._keeper.known.add(name)
+            self._keeper.known[name] = ""
 
     def _configs(self) -> list[WorkerConfig]:
         configs = [self._config(i, kernel) for i, kernel in enumerate(self.kernels)]

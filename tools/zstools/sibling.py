@@ -14,7 +14,7 @@ from pathlib import Path
 from zstools.cache import Manifest, list_manifests
 from zstools.owntree import Scan
 from zstools.plan import Plan
-from zstools.series import patches_hash, touched_files
+from zstools.series import files_of, patches_hash, touched_files
 
 _OPTION = "CONFIG_"
 # Counting reads a file for each object, so it is done for those few that look nearest.
@@ -37,8 +37,7 @@ def patched_files(sibling: Manifest, plan: Plan) -> set[str] | None:
     if sibling["source"] != plan.source.origin:
         return None
     theirs = (name for patch in sibling["patches"] for name in patch.get("files", ()))
-    ours = (name for path in plan.patches for name in touched_files(path))
-    return {*theirs, *ours}
+    return {*theirs, *files_of(plan.patches)}
 
 
 def changed_options(manifest: Manifest, plan: Plan) -> set[str]:

@@ -20,8 +20,7 @@ class InputKeeper:
 
     def __init__(self, inputs: Path, limit: int, save: Callable[[Program], object]) -> None:
         self.inputs = inputs
-        self.known: set[str] = set()  # names that were saved, or need not be
-        self.saved: dict[str, str] = {}  # names and digests of what was saved
+        self.known: dict[str, str] = {}  # names, and digests of those saved; "": need not be
         self.new: set[str] = set()  # digests of that for which `save` said True
         self._limit = limit
         self._save = save
@@ -30,7 +29,7 @@ class InputKeeper:
         """Save what is new; returns how many inputs that were."""
         try:
             with os.scandir(self.inputs) as entries:
-                names = {entry.name for entry in entries} - self.known
+                names = {entry.name for entry in entries} - self.known.keys()
         except FileNotFoundError:
             return 0
         return sum(self._keep(name) for name in sorted(names))
@@ -46,11 +45,10 @@ class InputKeeper:
         program = Program.from_wire(decode(data, self._limit)).canonical()
         if self._save(program) is True:
             self.new.add(program.digest)
-        self.saved[name] = program.digest
-        self.known.add(name)
+        self.known[name] = program.digest
         return True
 
     def present(self) -> set[str]:
         """Give the digests of what was saved and is still there: libFuzzer replaces inputs."""
         with os.scandir(self.inputs) as entries:
-            return {self.saved[e.name] for e in entries if e.name in self.saved}
+            return {digest for entry in entries if (digest := self.known.get(entry.name))}

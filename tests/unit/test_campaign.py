@@ -23,7 +23,7 @@ import pytest
 from fake_campaign import fake_kernel, spawner
 from rich.console import Console
 
-from zsfuzz.campaign import disk, metrics, supervisor
+from zsfuzz.campaign import crew, disk, metrics, supervisor
 from zsfuzz.campaign.cli import _last_options, default_jobs
 from zsfuzz.campaign.corpusstore import LOOKS, CorpusStore
 from zsfuzz.campaign.database import CampaignDamaged, CampaignMissing
@@ -388,7 +388,7 @@ def test_a_worker_that_dies_is_started_again_with_its_last_words_kept(
 ) -> None:
     spawn = script(bench, tmp_path, "import sys; sys.exit('no guest today')")
     with pytest.raises(HarnessError, match=r"no worker ran a program, and \d+ ended"):
-        bench.run(lambda one: one.died >= 2, spawn)
+        bench.run(lambda one: one.crew.died >= 2, spawn)
     died = [event for event in bench.events() if event.startswith("died")]
     assert "ended with 1: no guest today (next one in 0.5 s)" in died[0].splitlines()[0]
     assert "(next one in 1 s)" in died[1]
@@ -420,7 +420,7 @@ worker.store.close()
 def test_a_corpus_is_distilled_by_workers_that_end_in_order(
     how: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "FEW", 10)
+    monkeypatch.setattr(crew, "FEW", 10)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     (tmp_path / how).mkdir()
     calls: list[int] = []
@@ -451,11 +451,11 @@ def test_a_worker_without_progress_is_replaced(bench: Bench, tmp_path: Path) -> 
 
     def until(one: Supervisor) -> bool:
         if len(calls) == 2:  # the second one may take its time to start
-            one.options = replace(one.options, stall_seconds=60)
+            one.crew.options = replace(one.crew.options, stall_seconds=60)
         return programs(one) >= 5
 
     one = bench.run(until, spawn)
-    assert one.died == 1
+    assert one.crew.died == 1
     assert any(
         event.startswith("stalled: stalled: no program for 0.5 s") for event in bench.events()
     )
@@ -484,7 +484,7 @@ def test_what_cannot_be_shown_does_not_end_a_campaign(bench: Bench) -> None:
         raise OSError(28, "No space left on device")
 
     one = bench.run(lambda one: programs(one) >= 20, show=show)
-    assert one.troubles == ["cannot show: [Errno 28] No space left on device"]
+    assert one.troubles.lines() == ["cannot show: [Errno 28] No space left on device"]
     assert read_status(bench.root)["state"] == "stopped"
 
 
@@ -524,7 +524,7 @@ def test_what_fails_at_one_slot_does_not_stop_the_others(
         return real(self)
 
     def until(one: Supervisor) -> bool:
-        second = one.slots[1].running
+        second = one.crew.slots[1].running
         return second is not None and second.worker.counters().get("programs", 0) > 20
 
     with monkeypatch.context() as patch:
@@ -596,13 +596,34 @@ def test_an_end_that_cannot_be_saved_is_an_error_and_the_next_start_takes_it_up(
         if programs(one) >= 20:
             monkeypatch.setattr(Recorder, "write", write)
             seen.append(programs(one))
-        return one.troubles == ["cannot save: database or disk is full"]
+        return one.troubles.lines() == ["cannot save: database or disk is full"]
 
     with pytest.raises(HarnessError, match="the end could not be saved: database or disk is full"):
         bench.run(until)
     monkeypatch.undo()
     monkeypatch.setenv("JOURNAL", str(bench.root.parent / "journal"))
     assert programs(bench.run(lambda _: True)) >= seen[0]
+
+
+def test_an_end_with_a_worker_that_cannot_be_ended_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("STOP_LIMIT", "KILL_LIMIT"):
+        monkeypatch.setattr(crew, limit, 0.1)
+    started = []
+
+    def spawn(order):
+        started.append(script(bench, tmp_path, "import time; time.sleep(1000)")(order))
+        for way in ("ask_to_stop", "kill"):
+            monkeypatch.setattr(started[0], way, lambda: None)
+        return started[0]
+
+    try:
+        with pytest.raises(HarnessError, match="could not be saved: worker 0 does not end"):
+            bench.run(lambda _: bool(started), spawn)
+    finally:
+        monkeypatch.undo()
+        started[0].kill()
 
 
 def test_workers_wait_while_the_disk_is_nearly_full(
@@ -615,8 +636,8 @@ def test_workers_wait_while_the_disk_is_nearly_full(
         return self.full
 
     def until(one: Supervisor) -> bool:
-        seen.append((one.disk.full, one.slots[0].running is not None))
-        return len(seen) > 60 and programs(one) > 20 and not one.troubles
+        seen.append((one.disk.full, one.crew.slots[0].running is not None))
+        return len(seen) > 60 and programs(one) > 20 and not one.troubles.lines()
 
     monkeypatch.setattr(disk.DiskWatch, "look", look)
     bench.run(until)

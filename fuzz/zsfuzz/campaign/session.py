@@ -53,7 +53,7 @@ def run_session(session: Session, prometheus: int | None, console: Console) -> S
                 status_of(supervisor.state, supervisor.recorder.totals())
                 | {"corpus": len(supervisor.store), "state": "running"}
             )
-            screen.show(latest, supervisor.state, supervisor.troubles)
+            screen.show(latest, supervisor.state, supervisor.troubles.lines())
 
         supervisor.run(spawn, session.seconds, show)
     return read_status(session.root)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from zsfuzz.campaign.crew import STOP_LIMIT
 from zsfuzz.campaign.database import CampaignMissing
 from zsfuzz.campaign.layout import Layout
 from zsfuzz.campaign.leftovers import clean
 from zsfuzz.campaign.status import supervisor_of
-from zsfuzz.campaign.supervisor import STOP_LIMIT
 from zsfuzz.errors import HarnessError
 from zsfuzz.findings.store import locked_output
 

@@ -21,10 +21,10 @@ from zsfuzz.corpus.cli import corpus as corpus_group
 from zsfuzz.corpus.edit import load_all
 from zsfuzz.corpus.textfile import to_text
 from zsfuzz.doctorcli import doctor_command
-from zsfuzz.errors import ZsfuzzError
+from zsfuzz.errors import BootFailed, ZsfuzzError
 from zsfuzz.matrixcli import matrix_command
 from zsfuzz.minimise.cli import minimise as minimise_command
-from zsfuzz.outcome import EXIT_HARNESS_ERROR
+from zsfuzz.outcome import EXIT_FINDINGS, EXIT_HARNESS_ERROR
 from zsfuzz.probe.cli import probe_command
 from zsfuzz.reached.cli import bench_coverage
 from zsfuzz.replay.cli import replay as replay_command
@@ -46,6 +46,12 @@ class Failed(click.ClickException):
     exit_code = EXIT_HARNESS_ERROR
 
 
+class _KernelFailed(click.ClickException):
+    """The kernel under test complained before a program could be run: exit code 1."""
+
+    exit_code = EXIT_FINDINGS
+
+
 class _Group(click.Group):
     """End with exit code 2 whatever goes wrong, since Python's own 1 would mean a finding.
 
@@ -57,6 +63,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
             raise
+        except BootFailed as error:
+            raise _KernelFailed(visible(f"the kernel fails before any program: {error}")) from error
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(visible(str(error))) from error
         except KeyboardInterrupt:

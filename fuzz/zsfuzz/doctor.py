@@ -60,12 +60,19 @@ Probe = Callable[[Kernel, Machine], Check]
 
 def examine(kernel: Kernel, probes: tuple[Probe, ...]) -> list[Check]:
     """Boot the kernel and run the probes on it; a guest that does not boot is a failed check."""
-    with tempfile.TemporaryDirectory(prefix="zsfuzz-doctor-") as work:
-        try:
-            with boot(kernel, Path(work) / "console") as machine:
-                return list(_probe_all(kernel, machine, probes))
-        except ZsfuzzError as error:
-            return [Check("the guest boots", False, str(error), "`zsfuzz kernel build` again")]
+    try:
+        return boot_and_probe(kernel, probes)
+    except ZsfuzzError as error:
+        return [Check("the guest boots", False, str(error), "`zsfuzz kernel build` again")]
+
+
+def boot_and_probe(kernel: Kernel, probes: tuple[Probe, ...]) -> list[Check]:
+    """Run the probes on a guest; BootFailed or HarnessError if it does not boot."""
+    with (
+        tempfile.TemporaryDirectory(prefix="zsfuzz-doctor-") as work,
+        boot(kernel, Path(work) / "console") as machine,
+    ):
+        return list(_probe_all(kernel, machine, probes))
 
 
 def _probe_all(kernel: Kernel, machine: Machine, probes: tuple[Probe, ...]) -> Iterator[Check]:

@@ -115,6 +115,18 @@ class GuestHang(Unanswered):
     """The guest is alive but did not answer in time: a loop or deadlock in the kernel, usually."""
 
 
+class BootFailed(ZsfuzzError):
+    """The kernel complained before the first program could be run: usually a bug in the kernel.
+
+    A guest that does not get ready without a complaint of its kernel is a HarnessError.
+    """
+
+    def __init__(self, reason: str, console: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.console = console
+
+
 class KernelSplat(ZsfuzzError):
     """The kernel answered, but warned, oopsed or found a bad page: usually a bug in the kernel.
 

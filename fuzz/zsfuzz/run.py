@@ -241,10 +241,7 @@ class Run:
         for worker in workers:
             code = worker.process.poll()
             if code:
-                raise HarnessError(
-                    f"worker {worker.config.name} ended with {code} (log: {worker.log}):\n"
-                    f"{worker.last_words()}"
-                )
+                raise worker.failure(code)
 
     def _progress(self, workers: list[WorkerProcess], seconds: float) -> Progress:
         stats = workers[0].stats
@@ -293,7 +290,7 @@ class Run:
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
             hits=tuple(self._hits()),
-            findings=tuple(_describe(path) for path in self._findings()),
+            findings=tuple(describe_finding(path) for path in self._findings()),
             bad_files=tuple(self._bad),
             new_inputs=self._kept,
             output=str(self.output),
@@ -305,7 +302,8 @@ class Run:
         return why_no_swap(self.kernels[0].layout) if explorer.stats.get("no swap path") else ""
 
 
-def _describe(path: Path) -> dict[str, object]:
+def describe_finding(path: Path) -> dict[str, object]:
+    """Read from a finding.json what summaries tell of it."""
     raw = json.loads(path.read_text())
     title, outcome = (one_line(str(raw.get(key))) for key in ("title", "outcome"))
     return {"title": title, "outcome": outcome, "path": str(path.parent)}

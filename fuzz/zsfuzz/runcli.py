@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,11 @@ from rich.live import Live
 from rich.text import Text
 
 from zsfuzz.annotate.lcov import write_tracefile
-from zsfuzz.doctor import QUICK, examine
-from zsfuzz.errors import HarnessError
+from zsfuzz.bootfailure import save_boot_failure
+from zsfuzz.coverage import CoverageMap
+from zsfuzz.doctor import QUICK, boot_and_probe
+from zsfuzz.errors import BootFailed, HarnessError
+from zsfuzz.findings.store import SUMMARY, locked_output
 from zsfuzz.kerneloptions import (
     adapter_option,
     config_option,
@@ -28,8 +32,9 @@ from zsfuzz.kerneloptions import (
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
 from zsfuzz.probe.kernel import ask
-from zsfuzz.run import Result, Run, RunOptions, check_corpus
+from zsfuzz.run import Result, Run, RunOptions, check_corpus, describe_finding
 from zsfuzz.summary import progress_line, render_comparison, render_summary
+from zsfuzz.workerconfig import worker_config
 from zsmodel.designs import DESIGNS
 from zstools.cli import variant_option
 from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, usual_design
@@ -135,7 +140,10 @@ def run_command(
 
 def _refuse_other_profile(ctx: click.Context, kernel: Kernel) -> None:
     """End with a line for each difference if a kernel is not as the given profile says."""
-    differences = ask(kernel)[1]
+    try:
+        differences = ask(kernel)[1]
+    except BootFailed:  # which the run will report
+        return
     for line in differences:
         click.echo(f"not as --profile says: this kernel {line}")
     if differences:
@@ -155,12 +163,31 @@ def _run_all(built: list[list[Kernel]], options: RunOptions) -> list[Result]:
 
 def _run_one(kernels: list[Kernel], options: RunOptions) -> Result:
     for kernel in kernels:
-        _refuse_if_sick(kernel)
+        try:
+            _refuse_if_sick(kernel)
+        except BootFailed as error:
+            return _save_boot_failure(kernel, options, error)
     return _run_with_progress(kernels, options)
 
 
+def _save_boot_failure(kernel: Kernel, options: RunOptions, error: BootFailed) -> Result:
+    """Make a finding of a kernel that complains before the first program, instead of a run."""
+    output = options.output.absolute()
+    with locked_output(output), tempfile.TemporaryDirectory(prefix="zsfuzz-boot-") as work:
+        config = worker_config(kernel, name="boot", role="explore", work=Path(work), output=output)
+        saved = save_boot_failure(config, error)
+    found = describe_finding(saved.path / SUMMARY)
+    coverage = CoverageMap(kernel.layout)
+    return Result(
+        design=kernel.spec.design, flavours=(kernel.spec.flavour,), version=kernel.version,
+        seconds=0.0, stats={"boot": {f"outcome {found['outcome']}": 1}},
+        coverage=coverage.measure([0] * len(coverage.pcs)), findings=(found,),
+        output=str(output), profile=kernel.spec.profile or "",
+    )  # fmt: skip
+
+
 def _refuse_if_sick(kernel: Kernel) -> None:
-    bad = [check for check in examine(kernel, QUICK) if not check.passed]
+    bad = [check for check in boot_and_probe(kernel, QUICK) if not check.passed]
     if bad:
         lines = "\n".join(f"  {check.name}: {check.detail}: {check.cure}" for check in bad)
         raise HarnessError(f"this set-up does not work (all checks: `zsfuzz doctor`):\n{lines}")

@@ -15,6 +15,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsmodel import Model
 
+NOT_READY = "no guest gets ready"
 ORPHAN_TITLE = "owner outlives its cgroup and all its objects"
 # Guests that may be killed from outside while they run one program.
 KILLED_IN_A_ROW = 5

@@ -10,11 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zsfuzz.errors import HarnessError
+from zsfuzz.errors import BootFailed, HarnessError, ZsfuzzError
 from zsfuzz.lifeline import die_with
 from zsfuzz.stats import read_stats
 from zsfuzz.workerconfig import WorkerConfig
 from zstools.fastmodules import ensure_fast_modules
+
+EXIT_BOOT_FAILED = 3  # of a worker whose kernel complained before the first program
 
 
 class WorkerProcess:
@@ -63,6 +65,17 @@ class WorkerProcess:
         """End the worker; its guest ends with it."""
         self.process.kill()
         self.process.wait()
+
+    def failure(self, code: int) -> ZsfuzzError:
+        """Say what an exit code that is not 0 means: whether it was the kernel, or we."""
+        words = self.last_words()
+        if code == EXIT_BOOT_FAILED:
+            console = self.log.with_suffix(".console")
+            text = console.read_text(errors="replace") if console.exists() else ""
+            return BootFailed(words.splitlines()[-1] if words else "no guest gets ready", text)
+        return HarnessError(
+            f"worker {self.config.name} ended with {code} (log: {self.log}):\n{words}"
+        )
 
     def last_words(self) -> str:
         """Give the end of the worker's log."""

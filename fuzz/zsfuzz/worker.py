@@ -7,6 +7,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from zsfuzz.bootfailure import save_boot_failure
+from zsfuzz.errors import BootFailed
+from zsfuzz.spawn import EXIT_BOOT_FAILED
 from zsfuzz.workerconfig import WorkerConfig
 
 # Loaded when needed: libFuzzer, which the explorer brings along, is not for everybody.
@@ -21,7 +24,13 @@ def main() -> None:
     """Be the worker that the JSON file named on the command line describes."""
     config = WorkerConfig.load(Path(sys.argv[1]))
     module, name = ROLES[config.role]
-    getattr(import_module(module), name)(config).run()
+    try:
+        getattr(import_module(module), name)(config).run()
+    except BootFailed as error:
+        sys.stderr.write(f"{error}\n")
+        if config.role != "replay":  # who replays has no folder of findings
+            save_boot_failure(config, error)
+        sys.exit(EXIT_BOOT_FAILED)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from guest_support import PATIENCE, ROOT, built, machine_of, zsfuzz
 
 from zsfuzz.corpusfile import Entry, save
+from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome
@@ -24,7 +26,8 @@ from zsfuzz.replay.alone import BATCH_TITLE, Judge, Task
 from zsfuzz.replay.pipeline import BATCH, BATCH_OPERATIONS, Pipeline, take_batch
 from zsfuzz.replay.run import Shard, replay
 from zsfuzz.replay.verdict import Verdict
-from zsfuzz.runner import Runner
+from zsfuzz.replay.worker import ReplayWorker
+from zsfuzz.runner import ORPHAN_TITLE, Runner
 from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program
 from zsfuzz.workerconfig import worker_config
@@ -32,6 +35,7 @@ from zsmodel import Kernel, Model
 
 CORPUS = ROOT / "corpus"
 MARK = parse_program("o0 = malloc(p0, size=77)\nshrink(p3)").wire
+LEAK = parse_program("o0 = malloc(p0, size=78)").wire
 RESULT_AREA = 1_433_600  # bytes, in the ring
 FULL = parse_program("fail_next(nth=1)\n" * 1024).wire
 
@@ -106,11 +110,13 @@ def garbled(answers: list[bytes]) -> list[bytes]:
     return answers
 
 
-def verdicts_of(folder: Path, model: type[Model], tasks: list[Task], mood=None) -> list[Verdict]:
+def verdicts_of(
+    folder: Path, model: type[Model], tasks: list[Task], mood=None, kind: type[Machine] = Moody
+) -> list[Verdict]:
     kernel = built("zspage", "plain")
     config = worker_config(kernel, name="replay", role="replay", work=folder, output=folder)
     machine = machine_of(kernel, folder / "console")
-    machine.__class__ = Moody
+    machine.__class__ = kind
     machine.mood = mood  # type: ignore[attr-defined]
     with machine:
         runner = Runner(machine, model(machine.kernel))
@@ -130,6 +136,64 @@ def test_only_the_programs_that_differ_are_in_trouble(tmp_path: Path) -> None:
     # The second one has a title that is known already.
     assert [(verdict.hits, verdict.tries) for verdict in verdicts] == [(3, 3), (1, 1)]
     assert "  > o0 = malloc(p0, size=77)" in verdicts[0].text
+
+
+class Leaky(Machine):
+    """A guest on which LEAK leaves an owner behind, which an audit sees."""
+
+    leaks = False
+
+    def post(self, wire: bytes) -> None:
+        self.leaks |= wire == LEAK
+        super().post(wire)
+
+    def post_many(self, programs: Sequence[bytes]) -> None:
+        self.leaks |= LEAK in programs
+        super().post_many(programs)
+
+    def restart(self) -> None:
+        super().restart()
+        self.leaks = False
+
+    def audit(self) -> int:
+        return super().audit() + self.leaks
+
+
+def test_a_program_that_leaks_is_seen_though_another_one_takes_its_guest_down(
+    tmp_path: Path,
+) -> None:
+    tasks = tasks_of(*OTHERS[:20], LEAK, *OTHERS[20:70], MARK, *OTHERS[70:])
+    verdicts = verdicts_of(tmp_path, WrongModel, tasks, kind=Leaky)
+    assert [(verdict.path.stem, verdict.outcome) for verdict in verdicts] == [
+        ("71", Outcome.DIVERGENCE), ("20", Outcome.DIVERGENCE),
+    ]  # fmt: skip
+    assert verdicts[1].title == ORPHAN_TITLE
+
+
+def test_what_was_decided_before_the_harness_fails_still_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = built("zspage", "plain")
+    programs = [Program.from_wire(wire) for wire in mutated(Kernel("zspage"), 150)]
+    files = [str(save(tmp_path, Entry(program), durable=False)) for program in programs]
+    config = worker_config(kernel, name="replay", role="replay", work=tmp_path, output=tmp_path)
+    (tmp_path / "replay.list").write_text(json.dumps(files))
+    batches: list[int] = []
+
+    def fail_later(self: Machine, programs: Sequence[bytes]) -> None:
+        batches.append(len(programs))
+        if len(batches) > 1:
+            raise HarnessError("no space on /dev/shm")
+        post_many(self, programs)
+
+    post_many = Machine.post_many
+    monkeypatch.setattr(Machine, "post_many", fail_later)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    ReplayWorker(config).run()
+    result = json.loads((tmp_path / "replay.results").read_text())
+    assert result["failed"] == "no space on /dev/shm"
+    assert result["not_run"] == files[batches[0] :]
 
 
 def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
@@ -221,6 +285,7 @@ def test_pytest_has_one_test_for_each_program_and_an_error_for_a_broken_file(
 
 FAILS_ONCE = """\
 from unittest.mock import patch
+from zsfuzz.errors import HarnessError
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
 real = Machine._start

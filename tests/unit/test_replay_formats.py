@@ -16,7 +16,7 @@ from zsfuzz.cli import main
 from zsfuzz.outcome import Outcome
 from zsfuzz.replay.formats import to_json, to_junit, to_ktap, to_text
 from zsfuzz.replay.run import Shard
-from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict
+from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, not_run
 
 GOOD = Verdict(Path("corpus/a.msgpack"), Outcome.AGREE)
 BAD = Verdict(
@@ -109,6 +109,25 @@ def test_text_names_all_of_few_programs_and_only_trouble_of_many() -> None:
 )
 def test_exit_codes(verdicts, errors, code) -> None:
     assert ReplayReport(verdicts, errors).exit_code == code
+
+
+def test_what_the_harness_could_not_run_is_an_error_in_each_format() -> None:
+    left = not_run(Path("corpus/e.msgpack"), "no space on /dev/shm")
+    report = replace(REPORT, verdicts=(GOOD, left), errors=())
+    assert report.exit_code == 2
+    assert report.troubled == ()
+    (case,) = [c for c in ElementTree.fromstring(to_junit(report)).iter("testcase") if len(c)]
+    assert case.find("error").attrib == {
+        "message": "no space on /dev/shm", "type": "harness error"
+    }  # fmt: skip
+    assert "  not ok 2 corpus/e.msgpack # ERROR not run" in to_ktap(report).splitlines()
+    (named,) = json.loads(to_json(report))["not_run"]
+    assert named == {"path": "corpus/e.msgpack", "reason": "no space on /dev/shm"}
+    text = to_text(report, few=0).splitlines()
+    assert text == [
+        "1 programs were not run: no space on /dev/shm",
+        "2 programs, 0 in trouble, 1 not run, 0 files that could not be used",
+    ]
 
 
 def test_what_is_flaky_is_in_trouble() -> None:

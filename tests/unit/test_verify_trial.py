@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_target import FakeTarget, free_keeps_owner
+from fake_target import WARNING, WARNING_TITLE, FakeTarget, free_keeps_owner
 
 from zsfuzz.corpusfile import Entry, pack
-from zsfuzz.errors import BadCorpusFile, ZsfuzzError
+from zsfuzz.errors import BadCorpusFile, BootFailed, ZsfuzzError
 from zsfuzz.manifest import kernel_arguments
 from zsfuzz.text import parse_program
 from zsfuzz.verify.cli import spec_for
@@ -51,10 +51,25 @@ def test_without_a_title_the_first_trouble_gives_it() -> None:
     assert attempt(lambda: FakeTarget(free_keeps_owner), PROGRAM.wire, "", 2).title == TITLE
 
 
-def test_each_run_is_on_a_fresh_guest() -> None:
-    target = FakeTarget()
-    attempt(lambda: target, PROGRAM.wire, TITLE, 3)
-    assert target.starts == 4
+def test_each_run_is_on_a_guest_of_its_own() -> None:
+    targets: list[FakeTarget] = []
+
+    def start() -> FakeTarget:
+        targets.append(FakeTarget())
+        return targets[-1]
+
+    attempt(start, PROGRAM.wire, TITLE, 3)
+    assert [target.starts for target in targets] == [1, 1, 1]
+
+
+def test_a_kernel_that_does_not_get_ready_shows_it_too() -> None:
+    def start() -> FakeTarget:
+        raise BootFailed("the guest ended before it was ready", WARNING)
+
+    trial = attempt(start, b"", f"no guest gets ready: {WARNING_TITLE}", 2)
+    assert (trial.hits, trial.runs) == (2, 2)
+    other = attempt(start, PROGRAM.wire, TITLE, 2)
+    assert str(other) == f"2 of 2 runs end otherwise: no guest gets ready: {WARNING_TITLE}"
 
 
 # ---- what was saved ----------------------------------------------------------------------------

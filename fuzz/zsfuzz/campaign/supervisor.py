@@ -132,7 +132,7 @@ class Supervisor:
                 f"{self.layout.root}: the end could not be saved: {self.troubles.why('save')}: "
                 "once there is space, start again: all that is there is taken up"
             )
-        if not self.crew.ran and self.crew.died:
+        if not self.crew.ran and self.crew.died and not len(self.recorder.findings):
             raise HarnessError(
                 f"no worker ran a program, and {self.crew.died} ended: "
                 f"`zsfuzz campaign status {self.layout.root}` shows their last words"

@@ -4,11 +4,18 @@
 from __future__ import annotations
 
 from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
-from zsfuzz.errors import GuestHang, GuestKilled, HarnessError, KernelSplat, Unanswered
+from zsfuzz.errors import (
+    BootFailed,
+    GuestHang,
+    GuestKilled,
+    HarnessError,
+    KernelSplat,
+    Unanswered,
+)
 from zsfuzz.outcome import Outcome
 
 
-def demise_of(error: Unanswered | KernelSplat) -> tuple[Outcome, str, Splat | None]:
+def demise_of(error: Unanswered | KernelSplat | BootFailed) -> tuple[Outcome, str, Splat | None]:
     """Find outcome, title and the first complaint; HarnessError if this machine is to blame.
 
     A guest that was killed from outside is raised again: that is such an error.

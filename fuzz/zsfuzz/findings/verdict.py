@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from zsfuzz.errors import HarnessError
+from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Runner, Trouble
@@ -100,7 +100,7 @@ def try_elsewhere(trouble: Trouble, guests: Mapping[str, Boot]) -> Elsewhere:
     for flavour, start in guests.items():
         try:
             found = _run_once(start, trouble.wire)
-        except HarnessError as error:
+        except (BootFailed, HarnessError) as error:
             notes.append(f"not tried on {flavour}: {error}")
             continue
         (shows if found else silent).append(flavour)

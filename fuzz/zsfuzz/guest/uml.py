@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from zsfuzz.console.complaints import find_splats
-from zsfuzz.errors import HarnessError
+from zsfuzz.console.complaints import HOST, find_splats
+from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.guest.process import UmlProcess
 from zsfuzz.guest.ring import RingPlace
 
@@ -25,9 +25,9 @@ class Uml(UmlProcess):
     """One kernel that boots and loads the module; others may be started meanwhile."""
 
     def ready(self) -> RingPlace:
-        """Wait until it has booted, and tell where its ring is; HarnessError, and no guest, else.
+        """Wait until it has booted, and tell where its ring is; no guest, and an error, else.
 
-        To be called once.
+        BootFailed if the kernel itself complained, HarnessError otherwise.  To be called once.
         """
         try:
             return self._find_ring(self._wait_until_ready())
@@ -40,25 +40,30 @@ class Uml(UmlProcess):
         deadline = time.monotonic() + START_LIMIT
         while not told.endswith(b"ready\n"):
             if time.monotonic() > deadline:
-                raise HarnessError(self._explain(f"the guest was not ready after {START_LIMIT} s"))
+                raise self._not_ready(f"the guest was not ready after {START_LIMIT} s")
             if select.select([self.line], [], [], 0.05)[0]:
                 more = self.line.recv(4096)
                 told += more
                 if more:
                     continue
             if not self.alive:
-                raise HarnessError(self._explain("the guest ended before it was ready"))
+                raise self._not_ready("the guest ended before it was ready")
         words = told.decode().split()
         return dict(zip(words[0:-1:2], words[1:-1:2], strict=True))
 
-    def _explain(self, reason: str) -> str:
-        lines = self.console_text().splitlines()
+    def _not_ready(self, reason: str) -> BootFailed | HarnessError:
+        console = self.console_text()
+        splats = find_splats(console)
+        if splats and not self.killed and all(splat.kind != HOST for splat in splats):
+            return BootFailed(f"{reason}: {splats[0].title}", console)
+        lines = console.splitlines()
         said = [line for line in lines if any(word in line for word in _TELLING)] or lines[-5:]
-        splats = find_splats(self.console_text())
-        if splats:  # a kernel that does not even boot says more than its last lines
+        if splats:  # of this machine's want of memory
             reason = f"{reason}: {splats[0].title}"
         whole = _kept(self.console)
-        return f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {whole})"
+        return HarnessError(
+            f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {whole})"
+        )
 
     def _find_ring(self, facts: dict[str, str]) -> RingPlace:
         """Open the guest's memory: offsets in that file are guest-physical addresses."""

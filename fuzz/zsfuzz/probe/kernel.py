@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from zsfuzz.boot import boot
+from zsfuzz.errors import BootFailed
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zstools.kernel import Kernel
 
@@ -36,7 +37,10 @@ def probed(kernel: Kernel) -> Kernel:
     spec = kernel.spec
     if spec.profile is not None or (spec.linux is None and not spec.extra_patches):
         return kernel
-    found, _ = ask(kernel)
+    try:
+        found, _ = ask(kernel)
+    except BootFailed:  # nothing can be asked: whoever boots it next will tell
+        return with_profile(kernel, "")
     say(found)
     if kernel.manifest["foreign"]:
         return with_profile(kernel, str(found.profile))

@@ -47,6 +47,10 @@ class Judge:
         """List the verdicts on all programs that did not agree."""
         return list(self._found.values())
 
+    def knows(self, task: Task) -> bool:
+        """Tell whether it was decided that a program did not agree."""
+        return task.path in self._found
+
     def differs(self, task: Task, kernel: bytes, model: bytes) -> None:
         """Decide on a program whose answers differ, kernel and model being what they said."""
         trouble = self._runner.differs(Disagreement(task.wire, kernel, model))
@@ -55,7 +59,7 @@ class Judge:
 
     def found(self, task: Task, trouble: Trouble) -> None:
         """Decide on a program that was seen in trouble: does it show again on a fresh guest."""
-        if task.path in self._found:
+        if self.knows(task):
             return
         tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
         again = [self._runner.replay(task.wire) for _ in range(tries)]
@@ -103,13 +107,13 @@ class Judge:
 
     def _blame_all(self, tasks: Sequence[Task], trouble: Trouble) -> None:
         """Say of the first that it, or one of the others, is the cause: nobody knows which."""
-        unknown = [task for task in tasks if task.path not in self._found]
+        unknown = [task for task in tasks if not self.knows(task)]
         if unknown:
             first = unknown[0]
             self._add(first, trouble, 0, 1, len(unknown) - 1)
 
     def _add(self, task: Task, trouble: Trouble, hits: int, tries: int, others: int = 0) -> None:
-        if task.path in self._found:
+        if self.knows(task):
             return
         trouble = replace(trouble, wire=task.wire)
         finding = finding_of(

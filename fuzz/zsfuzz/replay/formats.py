@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def to_junit(report: ReplayReport) -> str:
         case = _case(verdict.path)
         if verdict.troubled:
             case.result = [_failure(verdict)]
+        elif verdict.unknown:
+            case.result = [Error(_xml(verdict.title), verdict.outcome.value)]
         suite.add_testcase(case)
     for bad in report.errors:
         case = _case(bad.path)
@@ -77,6 +80,8 @@ _Result = tuple[bool, str, str, list[str]]  # good, name, directive, diagnostic 
 
 def _ktap_verdict(verdict: Verdict) -> _Result:
     name = _ktap_name(str(verdict.path))
+    if verdict.unknown:
+        return False, name, " # ERROR not run", f"{name}: {verdict.title}".splitlines()
     if not verdict.troubled:
         return True, name, "", []
     lines = [f"{name}: {verdict.words}", *verdict.text.splitlines()]
@@ -110,6 +115,7 @@ def to_json(report: ReplayReport) -> str:
         "seconds": round(report.seconds, 3),
         "jobs": report.jobs,
         "in_trouble": [verdict.as_dict() for verdict in report.troubled],
+        "not_run": [{"path": str(v.path), "reason": v.title} for v in report.unknown],
         "errors": [{"path": str(bad.path), "reason": bad.reason} for bad in report.errors],
         "exit_code": report.exit_code,
     }
@@ -122,6 +128,8 @@ def to_text(report: ReplayReport, few: int) -> str:
 
 
 def _text_lines(report: ReplayReport, few: int) -> Iterator[str]:
+    for reason, count in Counter(verdict.title for verdict in report.unknown).items():
+        yield f"{count} programs were not run: {reason}"
     for verdict in report.verdicts:
         if verdict.troubled or len(report.verdicts) <= few:
             yield f"{verdict.path}: {verdict.words}"

@@ -8,7 +8,7 @@ are read from disk.  Whatever is not as it should be is left to the Judge, on fr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -40,10 +40,21 @@ class Pipeline:
         self.runner = runner
         self.judge = judge
         self.since_audit: list[Task] = []
+        self.unaudited: list[Task] = []  # they agreed, but their guest had to go before an audit
+        self.done = 0  # tasks that were decided on, in the order in which they came
         self.next_audit = time.monotonic() + INTERVAL
 
     def run(self, tasks: Iterator[Task]) -> None:
-        """Run all tasks, with an audit at intervals and one at the end."""
+        """Run all tasks, with an audit at intervals and one at the end.
+
+        Programs of which no audit told, since others had taken their guest down, run once more.
+        """
+        self._run_all(tasks)
+        again = [task for task in self.unaudited if not self.judge.knows(task)]
+        self.unaudited.clear()
+        self._run_all(iter(again))
+
+    def _run_all(self, tasks: Iterator[Task]) -> None:
         batch, tasks = take_batch(tasks)
         while batch:
             batch, tasks = self._run_batch(batch, tasks)
@@ -63,17 +74,20 @@ class Pipeline:
         try:
             answered = self._compare(programs, self.machine.collect_many(), expected)
         except (KernelSplat, Unanswered) as error:
-            self.since_audit.clear()
+            self._lose_guest(batch)
             self.judge.search(batch, error)
+            self.done += len(batch)
             return following, tasks
         except GuestRefused:  # the answers do not fit the ring, for example
             self._run_singly(batch)
             return following, tasks
         self.since_audit += batch[: answered.agreed]
+        self.done += answered.agreed
         if answered.agreed == len(batch):
             return following, tasks
+        self._lose_guest()
         self.judge.differs(batch[answered.agreed], answered.kernel, answered.model)
-        self.since_audit.clear()
+        self.done += 1
         rest = batch[answered.agreed + 1 :]
         return take_batch(chain(rest, following, tasks))
 
@@ -99,8 +113,13 @@ class Pipeline:
             if trouble is None:
                 self.since_audit.append(task)
             else:
-                self.since_audit.clear()
+                self._lose_guest()
                 self.judge.found(task, trouble)
+            self.done += 1
+
+    def _lose_guest(self, batch: Iterable[Task] = ()) -> None:
+        self.unaudited += chain(self.since_audit, batch)
+        self.since_audit.clear()
 
     def _audit(self) -> None:
         """See that nothing outlives its cgroup; if something does, look for the cause."""

@@ -14,10 +14,10 @@ from typing import Any
 
 from zsfuzz.boot import MEMORY
 from zsfuzz.corpusfile import program_files
-from zsfuzz.errors import BadCorpusFile, HarnessError
+from zsfuzz.errors import BadCorpusFile, BootFailed, ZsfuzzError
 from zsfuzz.guest.process import SHM
 from zsfuzz.outcome import Outcome
-from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict
+from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, not_run
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.workerconfig import worker_config
 from zstools.fastmodules import ensure_fast_modules
@@ -51,7 +51,8 @@ def replay(
 ) -> ReplayReport:
     """Run each program `times` times; broken files are reported and the others still run.
 
-    Raises HarnessError if a worker fails.
+    Where a worker fails in the middle, what it has not run is a harness error of its own.  Raises
+    HarnessError, or BootFailed, if nothing could be run.
     """
     errors: list[BadFile] = []
     files = shard.of(find_files(paths, errors))
@@ -63,6 +64,8 @@ def replay(
         errors += [BadFile(Path(bad["path"]), bad["reason"]) for bad in result["bad"]]
         found = map(Verdict.from_dict, result["verdicts"])
         verdicts |= {verdict.path: verdict for verdict in found}
+        for name in result["not_run"]:
+            verdicts[Path(name)] = not_run(Path(name), result["failed"])
     for bad in errors:
         verdicts.pop(bad.path, None)
     return ReplayReport(
@@ -115,10 +118,17 @@ def _run_workers(
             config = worker_config(kernel, name=name, role="replay", work=work, output=work)
             config = replace(config, times=times, **_place(job, jobs))
             workers.append(WorkerProcess(config, fast))
-        return [_result_of(worker) for worker in workers]
+        results = [_result_of(worker) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
+    failures = [result for result in results if isinstance(result, ZsfuzzError)]
+    if len(failures) == len(results) or any(isinstance(one, BootFailed) for one in failures):
+        raise failures[0]
+    return [
+        _nothing_of(worker, result, work) if isinstance(result, ZsfuzzError) else result
+        for worker, result in zip(workers, results, strict=True)
+    ]
 
 
 def _place(job: int, jobs: int) -> dict[str, Any]:
@@ -129,10 +139,19 @@ def _place(job: int, jobs: int) -> dict[str, Any]:
     return {"guest_nice": POLITE}
 
 
-def _result_of(worker: WorkerProcess) -> dict[str, Any]:
+def _result_of(worker: WorkerProcess) -> dict[str, Any] | ZsfuzzError:
     code = worker.process.wait()
     path = Path(worker.config.work) / f"{worker.config.name}.results"
     if code or not path.exists():
-        raise HarnessError(f"worker {worker.config.name} ended with {code}:\n{worker.last_words()}")
+        return worker.failure(code)
     result: dict[str, Any] = json.loads(path.read_text())
     return result
+
+
+def _nothing_of(worker: WorkerProcess, failure: ZsfuzzError, work: Path) -> dict[str, Any]:
+    """Say of a worker that is gone, while others did their part, that nothing is known of its."""
+    names = json.loads((work / f"{worker.config.name}.list").read_text())
+    return {
+        "verdicts": [], "bad": [], "operations": 0, "seconds": 0.0,
+        "failed": str(failure), "not_run": names,
+    }  # fmt: skip

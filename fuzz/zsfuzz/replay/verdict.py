@@ -30,12 +30,19 @@ class Verdict:
 
     @property
     def troubled(self) -> bool:
-        """Tell whether the program did not simply agree."""
-        return self.outcome is not Outcome.AGREE
+        """Tell whether the program was run and did not simply agree."""
+        return self.outcome not in (Outcome.AGREE, Outcome.HARNESS_ERROR)
+
+    @property
+    def unknown(self) -> bool:
+        """Tell whether the program could not be run; its title says why."""
+        return self.outcome is Outcome.HARNESS_ERROR
 
     @property
     def words(self) -> str:
         """Say it in a few words."""
+        if self.unknown:
+            return f"{self.outcome.value}: not run"
         times = f" ({self.hits} of {self.tries} times)" if self.troubled else ""
         more = f", or one of {self.others} programs that ran with it" if self.others else ""
         return f"{self.outcome.value}{times}{more}"
@@ -48,6 +55,11 @@ class Verdict:
     def from_dict(cls, raw: dict[str, Any]) -> Verdict:
         """Read back what `as_dict` gave."""
         return cls(**raw | {"path": Path(raw["path"]), "outcome": Outcome(raw["outcome"])})
+
+
+def not_run(path: Path, reason: str) -> Verdict:
+    """Say of a program that the harness failed before it could be run."""
+    return Verdict(path, Outcome.HARNESS_ERROR, tries=0, title=reason)
 
 
 @dataclass(frozen=True)
@@ -77,8 +89,8 @@ class ReplayReport:
 
     @property
     def exit_code(self) -> int:
-        """0: all agree; 1: some do not; 2: some files could not be used."""
-        if self.errors:
+        """0: all agree; 1: some do not; 2: some files could not be used, or not be run."""
+        if self.errors or self.unknown:
             return EXIT_HARNESS_ERROR
         return EXIT_FINDINGS if self.troubled else EXIT_CLEAN
 
@@ -88,9 +100,15 @@ class ReplayReport:
         return tuple(verdict for verdict in self.verdicts if verdict.troubled)
 
     @property
+    def unknown(self) -> tuple[Verdict, ...]:
+        """Pick the programs that could not be run."""
+        return tuple(verdict for verdict in self.verdicts if verdict.unknown)
+
+    @property
     def last_line(self) -> str:
         """Count it all."""
+        unknown = f"{len(self.unknown)} not run, " if self.unknown else ""
         return (
-            f"{len(self.verdicts)} programs, {len(self.troubled)} in trouble, "
+            f"{len(self.verdicts)} programs, {len(self.troubled)} in trouble, {unknown}"
             f"{len(self.errors)} files that could not be used"
         )

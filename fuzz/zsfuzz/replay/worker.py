@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zsfuzz.corpusfile import load_wire
-from zsfuzz.errors import BadCorpusFile, ZsfuzzError
+from zsfuzz.errors import BadCorpusFile, BootFailed, ZsfuzzError
 from zsfuzz.program import OP_SIZE
 from zsfuzz.replay.alone import Judge, Task
 from zsfuzz.replay.pipeline import Pipeline
@@ -22,7 +22,7 @@ from zsmodel import Model
 
 
 class ReplayWorker:
-    """Reads the list that the supervisor wrote, and writes one JSON file when all is done."""
+    """Reads the list that the supervisor wrote, and writes one JSON file at the end."""
 
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
@@ -35,6 +35,8 @@ class ReplayWorker:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._run()
+        except BootFailed:
+            raise
         except ZsfuzzError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(2)
@@ -48,20 +50,39 @@ class ReplayWorker:
             pipeline = Pipeline(machine, runner, judge)
             gc.freeze()
             begin = time.perf_counter()
-            pipeline.run(self._tasks())
+            failed = self._replay(pipeline)
             seconds = time.perf_counter() - begin
         result = {
             "verdicts": [verdict.as_dict() for verdict in judge.verdicts],
             "bad": self.bad,
             "operations": self.operations,
             "seconds": seconds,
+            "failed": failed,
+            "not_run": self._good_names()[pipeline.done // config.times :],
         }
         (self.folder / f"{config.name}.results").write_text(json.dumps(result))
 
+    def _replay(self, pipeline: Pipeline) -> str:
+        """Say why the harness could not go on, if it could not; what was decided still counts."""
+        try:
+            pipeline.run(self._tasks())
+        except ZsfuzzError as error:
+            if not pipeline.done:
+                raise
+            return str(error)
+        return ""
+
+    def _names(self) -> list[str]:
+        names: list[str] = json.loads((self.folder / f"{self.config.name}.list").read_text())
+        return names
+
+    def _good_names(self) -> list[str]:
+        bad = {one["path"] for one in self.bad}
+        return [name for name in self._names() if name not in bad]
+
     def _tasks(self) -> Iterator[Task]:
         """Read the programs as they are needed, while the guest is busy."""
-        names = json.loads((self.folder / f"{self.config.name}.list").read_text())
-        for name in names:
+        for name in self._names():
             path = Path(name)
             try:
                 wire = load_wire(path)

@@ -148,6 +148,8 @@ def _where(finding: Finding) -> Iterator[str]:
 
 def _position(finding: Finding) -> str:
     steps = len(finding.program)
+    if not steps:
+        return "before any program" if finding.outcome is Outcome.KERNEL_SPLAT else "no program"
     if finding.step is not None:
         return f"step {finding.step} of {steps}"
     if finding.outcome is Outcome.DIVERGENCE:
@@ -156,6 +158,8 @@ def _position(finding: Finding) -> str:
 
 
 def _minimised(finding: Finding) -> str:
+    if not finding.program:
+        return ""
     if finding.minimised is None:
         return " (not minimised)"
     return " (minimised from {} in {} runs)".format(*finding.minimised)
@@ -163,7 +167,8 @@ def _minimised(finding: Finding) -> str:
 
 def _replay(finding: Finding, program_file: Path) -> str:
     arguments = finding.kernel.get("arguments", ())  # the kernel on which it was found
-    return shlex.join(["zsfuzz", "replay", *arguments, str(program_file)])
+    command = "replay" if finding.program else "verify"
+    return shlex.join(["zsfuzz", command, *arguments, str(program_file)])
 
 
 def _kernel(finding: Finding) -> str:

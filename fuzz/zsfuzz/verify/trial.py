@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
+from zsfuzz.bootfailure import boot_trouble
+from zsfuzz.errors import BootFailed
 from zsfuzz.guest.target import Target
 from zsfuzz.runner import Runner, Trouble
 from zsmodel import Model
 
+_model = lru_cache(maxsize=1)(Model)  # making one takes longer than most programs
 Boot = Callable[[], AbstractContextManager[Target]]
 
 
@@ -47,19 +51,25 @@ def attempt(boot: Boot, wire: bytes, title: str, runs: int, *, enough: int | Non
     hits = tries = 0
     others: Counter[str] = Counter()
     first: Trouble | None = None
-    with boot() as target:
-        runner = Runner(target, Model(target.kernel))
-        while tries < runs and hits < (enough or runs):
-            found = runner.run_and_audit(wire)
-            tries += 1
-            if found is None:
-                target.restart()  # after trouble the runner has done so
-                continue
-            title = title or found.title
-            if found.title == title:
-                first = first if hits else found
-                hits += 1
-            else:
-                first = first or found
-                others[found.title] += 1
+    while tries < runs and hits < (enough or runs):
+        found = _run_once(boot, wire)
+        tries += 1
+        if found is None:
+            continue
+        title = title or found.title
+        if found.title == title:
+            first = first if hits else found
+            hits += 1
+        else:
+            first = first or found
+            others[found.title] += 1
     return Trial(title, tries, hits, others, first)
+
+
+def _run_once(boot: Boot, wire: bytes) -> Trouble | None:
+    """Run the program on a guest of its own, if one gets ready."""
+    try:
+        with boot() as target:
+            return Runner(target, _model(target.kernel)).run_and_audit(wire)
+    except BootFailed as error:
+        return replace(boot_trouble(error), wire=wire)

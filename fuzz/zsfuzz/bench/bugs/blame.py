@@ -15,12 +15,10 @@ from zsfuzz.bench.bugs.oracles import ANSWER, DEATH, SPLAT
 from zsfuzz.bench.bugs.stagerun import Ended
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
-from zsfuzz.runner import Runner
+from zsfuzz.runner import NOT_READY, Runner
 from zsfuzz.workerconfig import start_machine, worker_config
 from zsmodel import Model
 from zstools.kernel import Kernel
-
-NOT_READY = "no guest gets ready"
 
 
 @dataclass(frozen=True)

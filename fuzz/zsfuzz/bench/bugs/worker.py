@@ -13,7 +13,7 @@ from typing import NoReturn
 from zsfuzz.bench.bugs.oracles import oracle_of
 from zsfuzz.bench.bugs.stagerun import Ended, write_result
 from zsfuzz.console.complaints import find_splats
-from zsfuzz.errors import HarnessError
+from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.explorer import Explorer
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Runner, Trouble
@@ -106,13 +106,13 @@ def main() -> None:
     config = WorkerConfig.load(Path(sys.argv[1]))
     try:
         explorer = TrialExplorer(config)
-    except HarnessError as error:
+    except (BootFailed, HarnessError) as error:
         write_result(_not_ready(config, error), config)
         return
     explorer.run()
 
 
-def _not_ready(config: WorkerConfig, error: HarnessError) -> Ended:
+def _not_ready(config: WorkerConfig, error: BootFailed | HarnessError) -> Ended:
     console = Path(config.work) / f"{config.name}.console"
     text = console.read_text(errors="replace") if console.exists() else ""
     splat = next(iter(find_splats(text)), None)

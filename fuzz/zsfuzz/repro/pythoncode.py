@@ -19,6 +19,7 @@ def to_python(expected: Expected, protocol: int, design: int) -> str:
     title = one_line(expected.title).replace("\\", "").replace('"', "'")
     what = f"{title} (design {expected.design}, {len(expected.steps)} steps)"
     constants = [f"PROTOCOL = {protocol}", f"DESIGN = {design}"]
+    constants.append(f"REPEATABLE = {expected.repeatable}")
     constants += [f"OP_{opcode.name} = {int(opcode)}" for opcode in NAMED]
     text = TEMPLATE.read_text().replace("# @data@", "\n".join([*constants, *_data(expected)]))
     return text.replace("@what@", what, 1)  # the last: it is a stranger's text

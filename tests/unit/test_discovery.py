@@ -19,6 +19,7 @@ OWNERS = "struct obj_cgroup **owners;"
 WRITE = "void *mem, size_t len OWNER)"
 CREATE = "zs_create_pool(const char *name)"
 STRUCT = "struct zspage_lock { int lock, cnt; };"
+ARGS = "struct zs_args { _Bool memcg; };"
 
 
 def read(
@@ -87,6 +88,9 @@ def test_an_array_of_owners_is_found_wherever_it_hangs(
         ("int main(", ("int zs_charge_objcg(struct zs_pool *pool, struct obj_cgroup *o,"
          " size_t size, gfp_t gfp) { return size + gfp + (o != 0) + (pool != 0); }\nint main("),
          "zs_malloc(pool, size, gfp, nid)"),
+        (CREATE, "zs_create_pool(const char *name, const struct zs_args *args)",
+         ("zs_create_pool(name, ({ static struct zs_args blocks[2] = { [1] = { .memcg = true } };"
+          " &blocks[aware]; }))")),
         ("int main(", ("unsigned long zs_pool_memcg_bytes(struct zs_pool *pool)"
          " { return pool != 0; }\nint main("), "zs_create_pool(name)"),
     ],
@@ -94,7 +98,8 @@ def test_an_array_of_owners_is_found_wherever_it_hangs(
 def test_arguments_are_passed_by_role_and_not_by_place(
     tmp_path: Path, old: str, new: str, call: str
 ) -> None:
-    layout = read(tmp_path, (old, new), hints=Hints(macros=("ZS_OTHER", "ZS_WITH_OBJCG")))
+    hints = Hints(macros=("ZS_OTHER", "ZS_WITH_OBJCG"))
+    layout = read(tmp_path, (old, new), (STRUCT, f"{STRUCT}\n{ARGS}"), hints=hints)
     assert f"return {call};" in render_header(layout) or f"\t{call};" in render_header(layout)
 
 
@@ -143,6 +148,19 @@ def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:
     layout = read(tmp_path, ("int main(", f"{setter}\nint main("))
     assert layout.discovery.aware_at == "setter"
     assert "if (pool && aware) zs_pool_enable_memcg(pool);" in render_header(layout)
+
+
+def test_a_function_may_set_the_owner(tmp_path: Path) -> None:
+    setter = """int zs_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o)
+{ return pool && handle && o; }
+"""
+    plain = WRITE.replace(" OWNER", "")
+    layout = read(tmp_path, (WRITE, plain), ("int main(", f"{setter}\nint main("))
+    assert layout.discovery.owner_at == "write"
+    assert (
+        "({ zs_obj_write(pool, handle, mem, size);"
+        " int ret = zs_set_owner(pool, handle, objcg); (void)ret; });"
+    ) in render_header(layout)
 
 
 def test_what_cannot_be_told_is_shown_with_the_prototypes(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from zstools.adapterfile import EMPTY, AdapterFile
-from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, WRITE, Prototype
+from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, SET_OWNER, WRITE, Prototype
 from zstools.errors import LayoutError
-from zstools.prototypes import FLAGS, PARAMS, STAT
+from zstools.prototypes import FLAGS, OBJCG, PARAMS, STAT
 
 # Role of the function: return type, and parameters of the module's own function.
 _WRAPPERS = {
@@ -105,7 +105,21 @@ class _Chooser:
         setter = self._functions.get(SET_AWARE)
         if role == CREATE_POOL and setter is not None:
             return self._with_setter(call, setter)
+        if role == WRITE and "objcg" not in _words(call) and self._owner_is_set_apart():
+            return self._with_owner(call, self._functions[SET_OWNER])
         return call
+
+    def _owner_is_set_apart(self) -> bool:
+        """Tell whether a function of its own says whose an object is, and no other one does."""
+        malloc = self._functions.get(MALLOC)
+        return SET_OWNER in self._functions and not (malloc and malloc.has(OBJCG))
+
+    def _with_owner(self, write: str, setter: Prototype) -> str:
+        """Write first; what the setter returns is not looked at: the snapshot shows the owner."""
+        call = self._one(WRITE, setter)
+        if setter.returns == "int":  # which may have to be used
+            call = f"int ret = {call}; (void)ret"
+        return f"({{ {write}; {call}; }})"
 
     def _with_setter(self, call: str, setter: Prototype) -> str:
         takes_flag = len(setter.parameters) > 1
@@ -141,16 +155,20 @@ class _Chooser:
 
     def _block(self, kind: str) -> str:
         """Fill in a structure that says what is to be counted; pools keep a pointer to it."""
-        values, before = [], 0
+        values, before, told = [], 0, False
         for name, member in self._kinds.members(kind.removeprefix("struct ")):
             if member.startswith("enum "):
                 value = self._statistic(member, name, before == 0)
                 before += 1
             else:
                 value = "true" if member == "bool" else ""
+                told |= member == "bool"
             if not value:
                 return ""
             values.append(f".{name} = {value}")
+        if told:  # pools without owners may need one that says so
+            block = f"static {kind} blocks[2] = {{ [1] = {{ {', '.join(values)} }} }}"
+            return f"({{ {block}; &blocks[aware]; }})"
         block = f"static {kind} block = {{ {', '.join(values)} }}"
         return f"({{ {block}; aware ? &block : NULL; }})" if values else ""
 

@@ -17,7 +17,7 @@ from zstools.errors import LayoutError
 
 # Roles of functions.
 CREATE_POOL, MALLOC, WRITE, FREE = "create_pool", "malloc", "write", "free"
-OWNER_OF, SET_AWARE = "owner_of", "set_aware"
+OWNER_OF, SET_AWARE, SET_OWNER = "owner_of", "set_aware", "set_owner"
 CALLS = (CREATE_POOL, MALLOC, WRITE, FREE)
 
 

@@ -16,6 +16,7 @@ from zstools.discovery import (
     MALLOC,
     OWNER_OF,
     SET_AWARE,
+    SET_OWNER,
     WRITE,
     Parameter,
     Prototype,
@@ -93,6 +94,7 @@ def _candidates(functions: list[Prototype]) -> dict[str, list[Prototype]]:
         FREE: [f for f in named if re.match(r"zs_(obj_)?free", f.name) and f.has(HANDLE)],
         OWNER_OF: [f for f in named if f.returns == _OBJCG_TYPE and f.has(HANDLE)],
         SET_AWARE: [f for f in named if _is_setter(f)],
+        SET_OWNER: [f for f in named if _sets_owner(f)],
     }
 
 
@@ -112,6 +114,12 @@ def _is_setter(function: Prototype) -> bool:
     named = _AWARE_NAME.search(function.name) is not None
     does = function.returns in ("void", "int")
     return named and does and not asks and roles in ([POOL], [POOL, AWARE])
+
+
+def _sets_owner(function: Prototype) -> bool:
+    roles = sorted(p.role for p in function.parameters)
+    asks = re.search(r"(^|_)(is|get|lookup|uncharge|clear)_", function.name) is not None
+    return function.returns in ("void", "int") and not asks and roles == [HANDLE, OBJCG, POOL]
 
 
 def _preference(function: Prototype) -> tuple[bool, int]:
@@ -134,13 +142,20 @@ def _by_kind(die: Die, kind: str, name: str) -> str:
         return FLAGS if "flag" in kind else STAT
     if kind.startswith("struct ") and kind.endswith(" *"):
         target = bare_type(type_of(bare_type(type_of(die))))
-        return PARAMS if target is not None and _AWARE_NAME.search(f"{kind}{name}") else ""
+        return PARAMS if target is not None and _tells_owners(target, f"{kind}{name}") else ""
     if bare_type(type_of(die)) is not None and _is_integer(die):
         for role, pattern in _BY_NAME:
             if pattern.search(name):
                 return role
         return AWARE if _AWARE_NAME.search(name) and "stat" not in name else ""
     return ""
+
+
+def _tells_owners(struct: Die, name: str) -> bool:
+    """Tell whether a structure, or a member of it, is by its name about owners."""
+    names = [name_of(c) for c in struct.iter_children() if c.tag == "DW_TAG_member"]
+    kinds = [c.tag for c in struct.iter_children()]
+    return bool(kinds) and any(map(_AWARE_NAME.search, (name, *names)))
 
 
 def _is_integer(die: Die) -> bool:

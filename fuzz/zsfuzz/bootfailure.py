@@ -4,70 +4,96 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import BootFailed
-from zsfuzz.findings.finding import Finding
+from zsfuzz.errors import BootFailed, HarnessError, ZsfuzzError
+from zsfuzz.findings.finding import Finding, finding_id
 from zsfuzz.findings.followup import finding_of
-from zsfuzz.findings.store import FindingStore, Saved
-from zsfuzz.findings.verdict import REPLAY_SECONDS, REPLAYS, Reproduced, flaky_causes
-from zsfuzz.outcome import Outcome
+from zsfuzz.findings.store import FindingStore
+from zsfuzz.findings.verdict import REPLAY_SECONDS, REPLAYS, Reproduced
+from zsfuzz.outcome import EXIT_HARNESS_ERROR, Outcome
 from zsfuzz.runner import NOT_READY, Trouble
+from zsfuzz.spawn import EXIT_BOOT_FAILED
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 
+ONCE = "it came once; likely causes:\n    - it depends on what the host did meanwhile"
 
-def boot_trouble(error: BootFailed) -> Trouble:
-    """Say of a kernel what is otherwise said of a program; HarnessError if it is the host."""
+
+def boot_trouble(error: BootFailed, wire: bytes = b"") -> Trouble:
+    """Say of a kernel what is otherwise said of a program; `wire` was to be run."""
     outcome, title, splat = demise_of(error)
     return Trouble(
-        outcome, f"{NOT_READY}: {title}", b"", error.reason, splat=splat, console=error.console
+        outcome, f"{NOT_READY}: {title}", wire, error.reason, splat=splat, console=error.console
     )
 
 
-def save_boot_failure(config: WorkerConfig, error: BootFailed) -> Saved:
-    """Boot a few times more, and save what came of it; FLAKY if it never came again.
+def save_boot_failure(config: WorkerConfig, error: BootFailed) -> Path:
+    """Save it as FLAKY, then boot a few times more, and say so if it came again; gives the folder.
 
-    Raises OutputLost, or HarnessError if this machine is to blame.
+    Raises OutputLost.
     """
-
-    def start() -> AbstractContextManager[object]:
-        return start_machine(config, console=f"{config.name}-again.console")
-
     store = FindingStore(Path(config.output), config.findings)
     trouble = boot_trouble(error)
-    saved = store.save(_finding(config, trouble, start))
+    path = store.root / finding_id(trouble.outcome, trouble.title)
+    if store.known(trouble.outcome, trouble.title):
+        store.count(trouble.outcome, trouble.title)
+    else:
+        path = _save_new(config, store, trouble) or path
     store.close()
-    return saved
+    return path
 
 
-def _finding(
-    config: WorkerConfig, trouble: Trouble, start: Callable[[], AbstractContextManager[object]]
-) -> Finding:
-    seen = _boot_again(start, trouble.title)
-    detail = trouble.reason
+def _save_new(config: WorkerConfig, store: FindingStore, trouble: Trouble) -> Path | None:
+    """None if it came again, and is saved under its own outcome."""
+    once = replace(trouble, outcome=Outcome.FLAKY, reason=f"{trouble.reason}; {ONCE}")
+    saved = store.save(_finding(config, once))
+    seen = _boot_again(config, trouble.title)
     if not seen.hits:
-        detail = f"{detail}; {flaky_causes(trouble, seen)}"
-        trouble = replace(trouble, outcome=Outcome.FLAKY)
+        store.rewrite(_finding(config, once, seen))
+        return saved.path
+    finding = _finding(config, trouble, seen)
+    store.save(finding)
+    store.replace_flaky(finding)
+    return None
+
+
+def _finding(config: WorkerConfig, trouble: Trouble, seen: Reproduced | None = None) -> Finding:
     return finding_of(
-        trouble, detail=detail, reproduced=seen.pair, seed=config.seed,
+        trouble, reproduced=seen.pair if seen else None, seed=config.seed,
         kernel=json.loads(Path(config.manifest).read_text()), flavours=(config.flavour,),
     )  # fmt: skip
 
 
-def _boot_again(start: Callable[[], AbstractContextManager[object]], title: str) -> Reproduced:
+def _boot_again(config: WorkerConfig, title: str) -> Reproduced:
     """Count boots that end with the same title; slow ones end it before the last."""
     hits = tries = 0
     until = time.monotonic() + REPLAY_SECONDS
     while tries < REPLAYS and (not tries or time.monotonic() < until):
         tries += 1
         try:
-            with start():
+            with start_machine(config, console=f"{config.name}-again.console"):
                 pass
         except BootFailed as error:
             hits += boot_trouble(error).title == title
+        except HarnessError:  # this one tells nothing
+            continue
     return Reproduced(hits, tries)
+
+
+def give_up(config: WorkerConfig, error: ZsfuzzError) -> int:
+    """Save what a worker that cannot go on still has in its hands; returns its exit code."""
+    traceback.print_exception(error)
+    if isinstance(error.unsaved, Trouble):
+        detail = f"not replayed, since no other guest came up: {error}"
+        trouble = replace(error.unsaved, outcome=Outcome.FLAKY, reason=detail)
+        FindingStore(Path(config.output), config.findings).save(_finding(config, trouble))
+    if not isinstance(error, BootFailed):
+        return EXIT_HARNESS_ERROR
+    sys.stderr.write(f"{error}\n")
+    save_boot_failure(config, error)
+    return EXIT_BOOT_FAILED

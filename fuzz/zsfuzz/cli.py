@@ -47,7 +47,7 @@ class Failed(click.ClickException):
 
 
 class _KernelFailed(click.ClickException):
-    """The kernel under test complained before a program could be run: exit code 1."""
+    """The kernel under test complained when it had to boot: exit code 1."""
 
     exit_code = EXIT_FINDINGS
 
@@ -64,7 +64,9 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except BootFailed as error:
-            raise _KernelFailed(visible(f"the kernel fails before any program: {error}")) from error
+            raise _KernelFailed(
+                visible(f"a guest does not get ready, as its kernel complains: {error}")
+            ) from error
         except (ZsfuzzError, ZsToolsError) as error:
             raise Failed(visible(str(error))) from error
         except KeyboardInterrupt:

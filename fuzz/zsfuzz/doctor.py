@@ -11,7 +11,7 @@ from pathlib import Path
 from zsfuzz.boot import boot
 from zsfuzz.console.demise import demise_of
 from zsfuzz.coverage import CoverageMap
-from zsfuzz.errors import KernelSplat, Unanswered, ZsfuzzError
+from zsfuzz.errors import BootFailed, KernelSplat, Unanswered, ZsfuzzError
 from zsfuzz.guest.confine import Needs, confinement
 from zsfuzz.guest.machine import Machine
 from zsfuzz.guest.process import SHM
@@ -62,6 +62,8 @@ def examine(kernel: Kernel, probes: tuple[Probe, ...]) -> list[Check]:
     """Boot the kernel and run the probes on it; a guest that does not boot is a failed check."""
     try:
         return boot_and_probe(kernel, probes)
+    except BootFailed as error:
+        return [Check("the guest boots", False, str(error), "`zsfuzz run` makes a report of it")]
     except ZsfuzzError as error:
         return [Check("the guest boots", False, str(error), "`zsfuzz kernel build` again")]
 

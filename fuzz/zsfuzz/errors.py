@@ -6,7 +6,12 @@ from pathlib import Path
 
 
 class ZsfuzzError(Exception):
-    """Anything that zsfuzz raises on purpose; the text is for the user, and says what to do."""
+    """Anything that zsfuzz raises on purpose; the text is for the user, and says what to do.
+
+    `unsaved` is the trouble that a program was in, where no other guest came up after it.
+    """
+
+    unsaved: object = None
 
 
 # ---- what the user gave us -----------------------------------------------------------------

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from zsfuzz.bootfailure import give_up
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
+from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
 from zsfuzz.lockstep import KernelAlone
@@ -74,7 +76,18 @@ class Explorer:
         self.countdown = CHECK_EVERY
 
     def one_input(self, data: bytes) -> None:
-        """Run what libFuzzer proposes; never raises, but ends the process when time is up."""
+        """Run what libFuzzer proposes; never raises, but ends the process when time is up.
+
+        Or when no guest comes up any more.
+        """
+        try:
+            self._one_input(data)
+        except ZsfuzzError as error:
+            code = give_up(self.config, error)
+            sys.stdout.flush()
+            os._exit(code)
+
+    def _one_input(self, data: bytes) -> None:
         self.countdown -= 1
         if not self.countdown:
             self._look_at_the_clock()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zsfuzz.boot import boot
+from zsfuzz.bootfailure import boot_trouble
 from zsfuzz.corpusfile import load_dir
-from zsfuzz.errors import ZsfuzzError
+from zsfuzz.errors import BootFailed, ZsfuzzError
 from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.store import FindingStore
@@ -150,6 +151,9 @@ def _row(
     seconds = float(kernel.manifest["seconds"])
     try:
         smoke, saved = _test(kernel, seeds, programs, output)
+    except BootFailed as error:
+        trouble = boot_trouble(error)
+        return Row(*name, trouble.outcome, seconds, detail=trouble.title)
     except ZsfuzzError as error:
         return Row(*name, Outcome.HARNESS_ERROR, seconds, detail=str(error))
     if smoke.trouble is None:

@@ -80,9 +80,15 @@ class Replay:
 
         What a failure of the harness has left of the old guest would look like a lost one.
         """
+        from zsfuzz.bootfailure import boot_trouble  # noqa: PLC0415
+        from zsfuzz.errors import BootFailed  # noqa: PLC0415
+
         try:
             self._runner = self._runner or self._boot()
             return self._runner.run_and_audit(wire)
+        except BootFailed as error:
+            self._end_guest()
+            return boot_trouble(error, wire)
         except BaseException:
             self._end_guest()
             raise

@@ -18,7 +18,7 @@ from zsfuzz.findings.store import locked_output
 from zsfuzz.mutation.rawbytes import DEFAULT_LIMIT, encode
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.spawn import WorkerProcess
+from zsfuzz.spawn import EXIT_BOOT_FAILED, WorkerProcess
 from zsfuzz.swappath import why_no_swap
 from zsfuzz.terminal import one_line
 from zsfuzz.workerconfig import WorkerConfig, worker_config
@@ -82,6 +82,7 @@ class Result:
     stopped: bool = False  # by stop(), before its time
     profile: str = ""  # in what the kernel differs lawfully from the model's defaults
     hits: tuple[int, ...] = ()  # of each coverage site, by the explorer
+    boot_failed: bool = False  # a guest did not get ready, as its kernel complained
 
     def total(self, name: str) -> int:
         """Add up one counter over all workers."""
@@ -96,8 +97,10 @@ class Result:
 
     @property
     def troubled(self) -> bool:
-        """Tell whether any program of this run did not agree."""
-        return any(n for name, n in self.outcomes.items() if name != Outcome.AGREE.value)
+        """Tell whether any program of this run did not agree, or no guest got ready for it."""
+        return self.boot_failed or any(
+            n for name, n in self.outcomes.items() if name != Outcome.AGREE.value
+        )
 
     def as_dict(self) -> dict[str, object]:
         """Give the summary as `--json` writes it."""
@@ -154,6 +157,7 @@ class Run:
         self._last = (0.0, 0)
         self._bad: list[str] = []
         self._stop_asked = False
+        self._boot_failed = False
 
     def run(self) -> Result:
         """Run to the end of the time, the operations, or until `stop` is called."""
@@ -233,14 +237,16 @@ class Run:
                     self._kept += self._keeper.keep()
                 self.show(self._progress(workers, now - started))
             settled = any(worker.stats.get("settled") for worker in workers)
-            if self._stop_asked or (self.options.until_finding and settled):
+            if self._stop_asked or self._boot_failed or (self.options.until_finding and settled):
                 explorer.ask_to_stop()
         self._check_alive(workers)
 
     def _check_alive(self, workers: list[WorkerProcess]) -> None:
         for worker in workers:
             code = worker.process.poll()
-            if code:
+            if code == EXIT_BOOT_FAILED:  # it has saved a finding
+                self._boot_failed = True
+            elif code:
                 raise worker.failure(code)
 
     def _progress(self, workers: list[WorkerProcess], seconds: float) -> Progress:
@@ -290,6 +296,7 @@ class Run:
             stats={worker.config.name: worker.stats for worker in workers},
             coverage=self.map.measure(self._hits()),
             hits=tuple(self._hits()),
+            boot_failed=self._boot_failed,
             findings=tuple(describe_finding(path) for path in self._findings()),
             bad_files=tuple(self._bad),
             new_inputs=self._kept,

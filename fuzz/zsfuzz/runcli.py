@@ -175,14 +175,13 @@ def _save_boot_failure(kernel: Kernel, options: RunOptions, error: BootFailed) -
     output = options.output.absolute()
     with locked_output(output), tempfile.TemporaryDirectory(prefix="zsfuzz-boot-") as work:
         config = worker_config(kernel, name="boot", role="explore", work=Path(work), output=output)
-        saved = save_boot_failure(config, error)
-    found = describe_finding(saved.path / SUMMARY)
+        found = describe_finding(save_boot_failure(config, error) / SUMMARY)
     coverage = CoverageMap(kernel.layout)
     return Result(
         design=kernel.spec.design, flavours=(kernel.spec.flavour,), version=kernel.version,
-        seconds=0.0, stats={"boot": {f"outcome {found['outcome']}": 1}},
-        coverage=coverage.measure([0] * len(coverage.pcs)), findings=(found,),
-        output=str(output), profile=kernel.spec.profile or "",
+        seconds=0.0, stats={}, coverage=coverage.measure([0] * len(coverage.pcs)),
+        findings=(found,), output=str(output), profile=kernel.spec.profile or "",
+        boot_failed=True,
     )  # fmt: skip
 
 

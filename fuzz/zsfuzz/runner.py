@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from zsfuzz.console.complaints import Splat, find_splats
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import GuestKilled, GuestLost, HarnessError, KernelSplat, Unanswered
+from zsfuzz.errors import (
+    GuestKilled,
+    GuestLost,
+    HarnessError,
+    KernelSplat,
+    Unanswered,
+    ZsfuzzError,
+)
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import Disagreement, Lockstep
 from zsfuzz.oracle import Divergence, compare
@@ -60,7 +67,11 @@ class Runner:
         """Run one well-formed program; None means that kernel and model agree."""
         trouble = self.check(wire)
         if trouble is not None:
-            self.target.restart()
+            try:
+                self.target.restart()
+            except ZsfuzzError as error:
+                error.unsaved = trouble
+                raise
         return trouble
 
     def check(self, wire: bytes) -> Trouble | None:

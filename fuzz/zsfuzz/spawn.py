@@ -70,9 +70,7 @@ class WorkerProcess:
         """Say what an exit code that is not 0 means: whether it was the kernel, or we."""
         words = self.last_words()
         if code == EXIT_BOOT_FAILED:
-            console = self.log.with_suffix(".console")
-            text = console.read_text(errors="replace") if console.exists() else ""
-            return BootFailed(words.splitlines()[-1] if words else "no guest gets ready", text)
+            return BootFailed(words, "")
         return HarnessError(
             f"worker {self.config.name} ended with {code} (log: {self.log}):\n{words}"
         )

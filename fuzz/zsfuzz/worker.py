@@ -7,9 +7,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from zsfuzz.bootfailure import save_boot_failure
-from zsfuzz.errors import BootFailed
-from zsfuzz.spawn import EXIT_BOOT_FAILED
+from zsfuzz.bootfailure import give_up
+from zsfuzz.errors import ZsfuzzError
 from zsfuzz.workerconfig import WorkerConfig
 
 # Loaded when needed: libFuzzer, which the explorer brings along, is not for everybody.
@@ -26,11 +25,8 @@ def main() -> None:
     module, name = ROLES[config.role]
     try:
         getattr(import_module(module), name)(config).run()
-    except BootFailed as error:
-        sys.stderr.write(f"{error}\n")
-        if config.role != "replay":  # who replays has no folder of findings
-            save_boot_failure(config, error)
-        sys.exit(EXIT_BOOT_FAILED)
+    except ZsfuzzError as error:
+        sys.exit(give_up(config, error))
 
 
 if __name__ == "__main__":

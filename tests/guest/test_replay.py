@@ -21,7 +21,7 @@ from zsfuzz.guest.machine import Machine
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.replay import pipeline
+from zsfuzz.replay import pipeline, worker
 from zsfuzz.replay.alone import BATCH_TITLE, Judge, Task
 from zsfuzz.replay.pipeline import BATCH, BATCH_OPERATIONS, Pipeline, take_batch
 from zsfuzz.replay.run import Shard, replay
@@ -30,7 +30,7 @@ from zsfuzz.replay.worker import ReplayWorker
 from zsfuzz.runner import ORPHAN_TITLE, Runner
 from zsfuzz.smoke import mutated
 from zsfuzz.text import parse_program
-from zsfuzz.workerconfig import worker_config
+from zsfuzz.workerconfig import WorkerConfig, start_machine, worker_config
 from zsmodel import Kernel, Model
 
 CORPUS = ROOT / "corpus"
@@ -170,30 +170,55 @@ def test_a_program_that_leaks_is_seen_though_another_one_takes_its_guest_down(
     assert verdicts[1].title == ORPHAN_TITLE
 
 
+class Failing(Machine):
+    """The harness fails when its second batch is to be run, or at the first audit."""
+
+    at_audit = False
+    batches = 0
+
+    def post_many(self, programs: Sequence[bytes]) -> None:
+        self.batches += 1
+        if self.batches > 1 and not self.at_audit:
+            raise HarnessError("no space on /dev/shm")
+        super().post_many(programs)
+
+    def audit(self) -> int:
+        if self.at_audit:
+            raise HarnessError("no space on /dev/shm")
+        return super().audit()
+
+
+class FailingAtAudit(Failing):
+    at_audit = True
+
+
+@pytest.mark.parametrize("kind", [Failing, FailingAtAudit])
 def test_what_was_decided_before_the_harness_fails_still_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Machine]
 ) -> None:
     kernel = built("zspage", "plain")
-    programs = [Program.from_wire(wire) for wire in mutated(Kernel("zspage"), 150)]
-    files = [str(save(tmp_path, Entry(program), durable=False)) for program in programs]
-    config = worker_config(kernel, name="replay", role="replay", work=tmp_path, output=tmp_path)
+    wires = [*OTHERS[:10], MARK, *OTHERS[10:]]
+    files = [str(save(tmp_path, Entry(Program.from_wire(wire)), durable=False)) for wire in wires]
+    mark = files[10]
     (tmp_path / "replay.list").write_text(json.dumps(files))
-    batches: list[int] = []
 
-    def fail_later(self: Machine, programs: Sequence[bytes]) -> None:
-        batches.append(len(programs))
-        if len(batches) > 1:
-            raise HarnessError("no space on /dev/shm")
-        post_many(self, programs)
+    def start(config: WorkerConfig, *, console: str) -> Machine:
+        machine = start_machine(config, console=console)
+        machine.__class__ = kind
+        return machine
 
-    post_many = Machine.post_many
-    monkeypatch.setattr(Machine, "post_many", fail_later)
+    monkeypatch.setattr(worker, "start_machine", start)
+    monkeypatch.setattr(worker, "Model", WrongModel)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(gc, "freeze", lambda: None)
+    config = worker_config(kernel, name="replay", role="replay", work=tmp_path, output=tmp_path)
     ReplayWorker(config).run()
     result = json.loads((tmp_path / "replay.results").read_text())
     assert result["failed"] == "no space on /dev/shm"
-    assert result["not_run"] == files[batches[0] :]
+    assert [verdict["path"] for verdict in result["verdicts"]] == [mark]
+    told = {*result["not_run"], *result["not_audited"]}
+    assert told | {mark} == set(files)  # nobody knows of the others
+    assert (set(result["not_run"]) == set()) == (kind is FailingAtAudit)
 
 
 def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
@@ -285,7 +310,6 @@ def test_pytest_has_one_test_for_each_program_and_an_error_for_a_broken_file(
 
 FAILS_ONCE = """\
 from unittest.mock import patch
-from zsfuzz.errors import HarnessError
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
 real = Machine._start

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ from guest_support import built
 from zsfuzz.boot import boot
 from zsfuzz.corpusfile import Entry, load_dir
 from zsfuzz.planted import planted_patch
-from zsfuzz.runner import Runner
-from zsmodel import Model
+from zsfuzz.verify.trial import attempt
 
 REGRESSIONS = load_dir(Path(__file__).parents[2] / "corpus" / "regressions")[0]
 # Bug: its program, which needs neither KASAN nor kmemleak.
@@ -46,9 +46,8 @@ def all_pairs() -> list[ParameterSet]:
 
 
 def title(design: str, patches: tuple[Path, ...], entry: Entry, folder: Path) -> str | None:
-    with boot(built(design, "plain", *patches), folder / "console") as machine:
-        runner = Runner(machine, Model(machine.kernel))
-        trouble = runner.run_and_audit(entry.program.wire)
+    start = partial(boot, built(design, "plain", *patches), folder / "console")
+    trouble = attempt(start, entry.program.wire, "", 1).trouble
     return trouble.title if trouble else None
 
 

@@ -150,16 +150,33 @@ def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:
     assert "if (pool && aware) zs_pool_enable_memcg(pool);" in render_header(layout)
 
 
+SETTER = "zs_obj_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o)"
+OTHER = SETTER.replace("set", "assign")
+FREE = "zs_free(struct zs_pool *pool, unsigned long handle)"
+
+
+def test_of_two_functions_that_may_set_the_owner_none_is_taken(tmp_path: Path) -> None:
+    setters = f"void {SETTER} {{ }}\nvoid {OTHER} {{ }}\n"
+    plain = WRITE.replace(" OWNER", "")
+    with pytest.raises(LayoutError, match="no function takes an owner"):
+        read(tmp_path, (WRITE, plain), ("int main(", f"{setters}\nint main("))
+
+
+def test_a_function_that_frees_an_object_sets_no_owner(tmp_path: Path) -> None:
+    free = FREE.replace(")", ", struct obj_cgroup *o)")
+    plain = WRITE.replace(" OWNER", "")
+    with pytest.raises(LayoutError, match="no function takes an owner"):
+        read(tmp_path, (WRITE, plain), (FREE, free))
+
+
 def test_a_function_may_set_the_owner(tmp_path: Path) -> None:
-    setter = """int zs_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o)
-{ return pool && handle && o; }
-"""
+    setter = f"int {SETTER} {{ return pool && handle && o; }}\n"
     plain = WRITE.replace(" OWNER", "")
     layout = read(tmp_path, (WRITE, plain), ("int main(", f"{setter}\nint main("))
     assert layout.discovery.owner_at == "write"
     assert (
-        "({ zs_obj_write(pool, handle, mem, size);"
-        " int ret = zs_set_owner(pool, handle, objcg); (void)ret; });"
+        "({ zs_obj_write(pool, handle, mem, size); if (objcg)"
+        " { int ret = zs_obj_set_owner(pool, handle, objcg); (void)ret; }; });"
     ) in render_header(layout)
 
 

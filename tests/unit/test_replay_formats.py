@@ -125,7 +125,7 @@ def test_what_the_harness_could_not_run_is_an_error_in_each_format() -> None:
     assert named == {"path": "corpus/e.msgpack", "reason": "no space on /dev/shm"}
     text = to_text(report, few=0).splitlines()
     assert text == [
-        "1 programs were not run: no space on /dev/shm",
+        "1 programs were not run to the end: no space on /dev/shm",
         "2 programs, 0 in trouble, 1 not run, 0 files that could not be used",
     ]
 

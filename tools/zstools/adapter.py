@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from zstools.adapterfile import EMPTY, AdapterFile
 from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, SET_OWNER, WRITE, Prototype
 from zstools.errors import LayoutError
-from zstools.prototypes import FLAGS, OBJCG, PARAMS, STAT
+from zstools.prototypes import FLAGS, OBJCG, PARAMS, STAT, names_owners
 
 # Role of the function: return type, and parameters of the module's own function.
 _WRAPPERS = {
@@ -115,11 +115,14 @@ class _Chooser:
         return SET_OWNER in self._functions and not (malloc and malloc.has(OBJCG))
 
     def _with_owner(self, write: str, setter: Prototype) -> str:
-        """Write first; what the setter returns is not looked at: the snapshot shows the owner."""
+        """Write, then set the owner if there is one: a setter need not take NULL.
+
+        What it returns is not looked at: the snapshot shows the owner.
+        """
         call = self._one(WRITE, setter)
         if setter.returns == "int":  # which may have to be used
-            call = f"int ret = {call}; (void)ret"
-        return f"({{ {write}; {call}; }})"
+            call = f"{{ int ret = {call}; (void)ret; }}"
+        return f"({{ {write}; if (objcg) {call}; }})"
 
     def _with_setter(self, call: str, setter: Prototype) -> str:
         takes_flag = len(setter.parameters) > 1
@@ -161,12 +164,12 @@ class _Chooser:
                 value = self._statistic(member, name, before == 0)
                 before += 1
             else:
-                value = "true" if member == "bool" else ""
-                told |= member == "bool"
+                value = "true" if member == "bool" and names_owners(name) else ""
+                told = bool(value)
             if not value:
                 return ""
             values.append(f".{name} = {value}")
-        if told:  # pools without owners may need one that says so
+        if told and not before:  # pools without owners may need one that says so
             block = f"static {kind} blocks[2] = {{ [1] = {{ {', '.join(values)} }} }}"
             return f"({{ {block}; &blocks[aware]; }})"
         block = f"static {kind} block = {{ {', '.join(values)} }}"

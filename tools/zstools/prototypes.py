@@ -37,7 +37,8 @@ _BY_TYPE = {
     "size_t": SIZE,
     "bool": AWARE,
 }
-_AWARE_NAME = re.compile(r"memcg|objcg|obj_cgroup|aware|account|own", re.IGNORECASE)
+_AWARE_NAME = re.compile(r"memcg|objcg|obj_cgroup|aware|account|(^|_)own", re.IGNORECASE)
+_SETS_OWNER = re.compile(r"(^|_)(set|assign|store|attach)_\w*(own|objcg|obj_cgroup|memcg)")
 _BY_NAME = (
     (HANDLE, re.compile(r"^(handle|obj|object)$")),
     (NID, re.compile(r"nid|node")),
@@ -58,7 +59,7 @@ def find_functions(unit: Unit) -> dict[str, Prototype]:
     found: dict[str, Prototype] = {}
     for role, candidates in _candidates(list(external_functions(unit))).items():
         ranked = sorted(candidates, key=_preference)
-        if ranked:
+        if len(ranked) == 1 or (ranked and role != SET_OWNER):  # of two setters nobody knows which
             found[role] = ranked[0]
         plain = [p for p in ranked[1:] if not knows_owners(p)]
         if plain and knows_owners(ranked[0]) and role in (CREATE_POOL, MALLOC, WRITE):
@@ -118,8 +119,8 @@ def _is_setter(function: Prototype) -> bool:
 
 def _sets_owner(function: Prototype) -> bool:
     roles = sorted(p.role for p in function.parameters)
-    asks = re.search(r"(^|_)(is|get|lookup|uncharge|clear)_", function.name) is not None
-    return function.returns in ("void", "int") and not asks and roles == [HANDLE, OBJCG, POOL]
+    named = _SETS_OWNER.search(function.name) is not None
+    return function.returns in ("void", "int") and named and roles == [HANDLE, OBJCG, POOL]
 
 
 def _preference(function: Prototype) -> tuple[bool, int]:
@@ -153,9 +154,13 @@ def _by_kind(die: Die, kind: str, name: str) -> str:
 
 def _tells_owners(struct: Die, name: str) -> bool:
     """Tell whether a structure, or a member of it, is by its name about owners."""
-    names = [name_of(c) for c in struct.iter_children() if c.tag == "DW_TAG_member"]
-    kinds = [c.tag for c in struct.iter_children()]
-    return bool(kinds) and any(map(_AWARE_NAME.search, (name, *names)))
+    members = [name_of(c) for c in struct.iter_children() if c.tag == "DW_TAG_member"]
+    return bool(members) and any(map(names_owners, (name, *members)))
+
+
+def names_owners(name: str) -> bool:
+    """Tell whether a name is about owners."""
+    return _AWARE_NAME.search(name) is not None
 
 
 def _is_integer(die: Die) -> bool:

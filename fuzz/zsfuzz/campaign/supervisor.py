@@ -76,6 +76,7 @@ class Supervisor:
         self.recorder = Recorder(self.state, run, clock)
         for kernel in self.kernels:
             self.recorder.know_kernel(kernel)
+        self.known = len(self.recorder.findings)  # of earlier runs
         self.troubles = Troubles(self.recorder)
         self.crew = Crew(
             layout, options, self.state, self.store, self.recorder, self.troubles, self.kernels
@@ -110,7 +111,7 @@ class Supervisor:
                 self.recorder.event("damage", str(error))
 
     def run(self, spawn: Spawn, seconds: float | None, show: Callable[[], None]) -> None:
-        """Supervise; HarnessError if no worker ever ran a program."""
+        """Supervise; HarnessError if no worker ran a program, and no kernel is to blame."""
         recorded = looked = -RECORD_EVERY
         clock, guarded = self.recorder.clock, self.troubles.guarded
         why = "failed"
@@ -132,7 +133,7 @@ class Supervisor:
                 f"{self.layout.root}: the end could not be saved: {self.troubles.why('save')}: "
                 "once there is space, start again: all that is there is taken up"
             )
-        if not self.crew.ran and self.crew.died and not len(self.recorder.findings):
+        if not self.crew.ran and self.crew.died and len(self.recorder.findings) <= self.known:
             raise HarnessError(
                 f"no worker ran a program, and {self.crew.died} ended: "
                 f"`zsfuzz campaign status {self.layout.root}` shows their last words"

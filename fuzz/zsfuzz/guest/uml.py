@@ -18,6 +18,8 @@ from zsfuzz.guest.ring import RingPlace
 
 # What a kernel that never gets ready is given, in seconds; it takes 0.1 to 0.5.
 START_LIMIT = 30.0
+# What also comes of a guest without memory or agent, or of a host that is too busy.
+_PERHAPS_OURS = {HOST, "panic", "out of memory", "stall", "lockup", "hung task"}
 _TELLING = ("zsfuzz: ", "zsfuzz-agent: ", "No space")  # in lines that say why it did not start
 
 
@@ -48,18 +50,20 @@ class Uml(UmlProcess):
                     continue
             if not self.alive:
                 raise self._not_ready("the guest ended before it was ready")
+        if find_splats(self.console_text()):
+            raise self._not_ready("the kernel complained while it booted")
         words = told.decode().split()
         return dict(zip(words[0:-1:2], words[1:-1:2], strict=True))
 
     def _not_ready(self, reason: str) -> BootFailed | HarnessError:
         console = self.console_text()
         splats = find_splats(console)
-        if splats and not self.killed and all(splat.kind != HOST for splat in splats):
-            return BootFailed(f"{reason}: {splats[0].title}", console)
+        if splats:
+            reason = f"{reason}: {splats[0].title}"
+        if splats and not self.killed and not any(splat.kind in _PERHAPS_OURS for splat in splats):
+            return BootFailed(reason, console)
         lines = console.splitlines()
         said = [line for line in lines if any(word in line for word in _TELLING)] or lines[-5:]
-        if splats:  # of this machine's want of memory
-            reason = f"{reason}: {splats[0].title}"
         whole = _kept(self.console)
         return HarnessError(
             f"{reason}; its console ends: {' / '.join(said[-5:])} (all of it: {whole})"

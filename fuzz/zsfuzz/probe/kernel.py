@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from zsfuzz.errors import BootFailed
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zstools.kernel import Kernel
 
+ATTEMPTS = 3  # to boot
 FEW = 2  # doubts that are told one by one
 
 
@@ -28,6 +30,14 @@ def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
     return found, differences_from(machine.kernel, found)
 
 
+def _ask_again(kernel: Kernel) -> tuple[Probed, list[str]]:
+    """Ask; a boot that fails may be one of many."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(BootFailed):
+            return ask(kernel)
+    return ask(kernel)
+
+
 def probed(kernel: Kernel) -> Kernel:
     """Probe a kernel and say in a line each in what it differs; a foreign one is modelled so.
 
@@ -38,8 +48,9 @@ def probed(kernel: Kernel) -> Kernel:
     if spec.profile is not None or (spec.linux is None and not spec.extra_patches):
         return kernel
     try:
-        found, _ = ask(kernel)
-    except BootFailed:  # nothing can be asked: whoever boots it next will tell
+        found, _ = _ask_again(kernel)
+    except BootFailed as error:  # whoever boots it next makes a finding of it
+        click.echo(f"this kernel cannot be asked for its profile: {error}", err=True)
         return with_profile(kernel, "")
     say(found)
     if kernel.manifest["foreign"]:

@@ -62,11 +62,15 @@ class Judge:
         if self.knows(task):
             return
         tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
-        again = [self._runner.replay(task.wire) for _ in range(tries)]
-        hits = [found for found in again if found is not None]
-        verdict = hits[0] if hits else replace(trouble, outcome=Outcome.FLAKY)
-        self._titles[verdict.title] += 1
-        self._add(task, verdict, len(hits), tries)
+        again: list[Trouble | None] = []
+        try:
+            for _ in range(tries):
+                again.append(self._runner.replay(task.wire))  # noqa: PERF401 - one may raise
+        finally:  # where no other guest comes up, what was seen still counts
+            hits = [found for found in again if found is not None]
+            verdict = hits[0] if hits else replace(trouble, outcome=Outcome.FLAKY)
+            self._titles[verdict.title] += 1
+            self._add(task, verdict, len(hits), len(again))
 
     def search(self, batch: Sequence[Task], error: Unanswered | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""
@@ -81,6 +85,7 @@ class Judge:
             if found is not None:
                 guilty += 1
                 self.found(task, found)
+        self._runner.target.restart()  # no audit looks at what these may have left
         if trouble is not None and not guilty:
             self._blame_all(batch, trouble)
 

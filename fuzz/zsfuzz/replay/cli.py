@@ -73,7 +73,7 @@ def replay(
     else:
         replace_file(output, text.encode(errors="replace"))
         say(report.last_line)
-    for bad in report.errors:
+    for bad in (*report.errors, *report.failures):
         say(f"error: {bad}", err=True)
     ctx.exit(report.exit_code)
 

@@ -115,6 +115,7 @@ def to_json(report: ReplayReport) -> str:
         "seconds": round(report.seconds, 3),
         "jobs": report.jobs,
         "in_trouble": [verdict.as_dict() for verdict in report.troubled],
+        "failures": list(report.failures),
         "not_run": [{"path": str(v.path), "reason": v.title} for v in report.unknown],
         "errors": [{"path": str(bad.path), "reason": bad.reason} for bad in report.errors],
         "exit_code": report.exit_code,
@@ -129,7 +130,7 @@ def to_text(report: ReplayReport, few: int) -> str:
 
 def _text_lines(report: ReplayReport, few: int) -> Iterator[str]:
     for reason, count in Counter(verdict.title for verdict in report.unknown).items():
-        yield f"{count} programs were not run: {reason}"
+        yield f"{count} programs were not run to the end: {reason}"
     for verdict in report.verdicts:
         if verdict.troubled or len(report.verdicts) <= few:
             yield f"{verdict.path}: {verdict.words}"

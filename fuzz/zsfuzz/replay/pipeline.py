@@ -21,6 +21,7 @@ from zsfuzz.replay.alone import Judge, Task
 from zsfuzz.runner import Runner, Trouble
 
 BATCH = 64  # programs in one request
+PASSES = 3  # of programs that no audit told of, as others took their guest down
 BATCH_OPERATIONS = 8192  # of all programs in one request: their answers must fit the ring
 
 
@@ -44,15 +45,21 @@ class Pipeline:
         self.done = 0  # tasks that were decided on, in the order in which they came
         self.next_audit = time.monotonic() + INTERVAL
 
+    @property
+    def open(self) -> list[Task]:
+        """Those that agreed, and of which no audit has told yet."""
+        return [*self.unaudited, *self.since_audit]
+
     def run(self, tasks: Iterator[Task]) -> None:
         """Run all tasks, with an audit at intervals and one at the end.
 
         Programs of which no audit told, since others had taken their guest down, run once more.
         """
         self._run_all(tasks)
-        again = [task for task in self.unaudited if not self.judge.knows(task)]
-        self.unaudited.clear()
-        self._run_all(iter(again))
+        for _ in range(PASSES):
+            again = [task for task in self.unaudited if not self.judge.knows(task)]
+            self.unaudited.clear()
+            self._run_all(iter(again))
 
     def _run_all(self, tasks: Iterator[Task]) -> None:
         batch, tasks = take_batch(tasks)
@@ -123,8 +130,11 @@ class Pipeline:
 
     def _audit(self) -> None:
         """See that nothing outlives its cgroup; if something does, look for the cause."""
+        killed = self.runner.killed
+        trouble: Trouble | None = self.runner.audit() if self.since_audit else None
         tasks, self.since_audit = self.since_audit, []
-        trouble: Trouble | None = self.runner.audit() if tasks else None
+        if self.runner.killed != killed:  # from outside, and what was to be seen went with it
+            self.unaudited += tasks
         if trouble is not None:
             self.judge.left_behind(tasks, trouble)
         self.next_audit = time.monotonic() + INTERVAL

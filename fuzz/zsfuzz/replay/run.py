@@ -55,6 +55,7 @@ def replay(
     HarnessError, or BootFailed, if nothing could be run.
     """
     errors: list[BadFile] = []
+    failures: list[str] = []
     files = shard.of(find_files(paths, errors))
     jobs = min(jobs or default_jobs(kernel.spec.flavour), -(-len(files) // FEW_PROGRAMS)) or 1
     with tempfile.TemporaryDirectory(prefix="zsfuzz-replay-") as work:
@@ -62,10 +63,11 @@ def replay(
     verdicts = {file: Verdict(file, Outcome.AGREE, tries=times) for file in files}
     for result in results:
         errors += [BadFile(Path(bad["path"]), bad["reason"]) for bad in result["bad"]]
+        for name in (*result["not_run"], *result["not_audited"]):
+            verdicts[Path(name)] = not_run(Path(name), result["failed"])
         found = map(Verdict.from_dict, result["verdicts"])
         verdicts |= {verdict.path: verdict for verdict in found}
-        for name in result["not_run"]:
-            verdicts[Path(name)] = not_run(Path(name), result["failed"])
+        failures += [result["failed"]] if result["failed"] else []
     for bad in errors:
         verdicts.pop(bad.path, None)
     return ReplayReport(
@@ -75,6 +77,7 @@ def replay(
         max((result["seconds"] for result in results), default=0.0),
         sum(result["operations"] for result in results),
         jobs,
+        tuple(failures),
     )
 
 
@@ -123,8 +126,8 @@ def _run_workers(
         for worker in workers:
             worker.kill()
     failures = [result for result in results if isinstance(result, ZsfuzzError)]
-    if len(failures) == len(results) or any(isinstance(one, BootFailed) for one in failures):
-        raise failures[0]
+    if len(failures) == len(results):
+        raise next((one for one in failures if isinstance(one, BootFailed)), failures[0])
     return [
         _nothing_of(worker, result, work) if isinstance(result, ZsfuzzError) else result
         for worker, result in zip(workers, results, strict=True)
@@ -153,5 +156,5 @@ def _nothing_of(worker: WorkerProcess, failure: ZsfuzzError, work: Path) -> dict
     names = json.loads((work / f"{worker.config.name}.list").read_text())
     return {
         "verdicts": [], "bad": [], "operations": 0, "seconds": 0.0,
-        "failed": str(failure), "not_run": names,
+        "failed": str(failure), "not_run": names, "not_audited": [],
     }  # fmt: skip

@@ -58,7 +58,7 @@ class Verdict:
 
 
 def not_run(path: Path, reason: str) -> Verdict:
-    """Say of a program that the harness failed before it could be run."""
+    """Say of a program that the harness failed before it was run, or what it left was looked at."""
     return Verdict(path, Outcome.HARNESS_ERROR, tries=0, title=reason)
 
 
@@ -86,11 +86,12 @@ class ReplayReport:
     seconds: float = 0.0
     operations: int = 0
     jobs: int = 1
+    failures: tuple[str, ...] = ()  # of the harness, that ended a worker before its end
 
     @property
     def exit_code(self) -> int:
-        """0: all agree; 1: some do not; 2: some files could not be used, or not be run."""
-        if self.errors or self.unknown:
+        """0: all agree; 1: some do not; 2: files cannot be used, or the harness failed."""
+        if self.errors or self.unknown or self.failures:
             return EXIT_HARNESS_ERROR
         return EXIT_FINDINGS if self.troubled else EXIT_CLEAN
 

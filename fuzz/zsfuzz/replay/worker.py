@@ -13,10 +13,12 @@ from pathlib import Path
 
 from zsfuzz.corpusfile import load_wire
 from zsfuzz.errors import BadCorpusFile, BootFailed, ZsfuzzError
+from zsfuzz.outcome import EXIT_HARNESS_ERROR
 from zsfuzz.program import OP_SIZE
 from zsfuzz.replay.alone import Judge, Task
 from zsfuzz.replay.pipeline import Pipeline
 from zsfuzz.runner import Runner
+from zsfuzz.spawn import EXIT_BOOT_FAILED
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 from zsmodel import Model
 
@@ -35,11 +37,12 @@ class ReplayWorker:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._run()
-        except BootFailed:
-            raise
+        except BootFailed as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(EXIT_BOOT_FAILED)
         except ZsfuzzError as error:
             sys.stderr.write(f"{error}\n")
-            sys.exit(2)
+            sys.exit(EXIT_HARNESS_ERROR)
 
     def _run(self) -> None:
         config = self.config
@@ -50,7 +53,7 @@ class ReplayWorker:
             pipeline = Pipeline(machine, runner, judge)
             gc.freeze()
             begin = time.perf_counter()
-            failed = self._replay(pipeline)
+            failed = self._replay(pipeline, judge)
             seconds = time.perf_counter() - begin
         result = {
             "verdicts": [verdict.as_dict() for verdict in judge.verdicts],
@@ -59,15 +62,16 @@ class ReplayWorker:
             "seconds": seconds,
             "failed": failed,
             "not_run": self._good_names()[pipeline.done // config.times :],
+            "not_audited": [str(task.path) for task in pipeline.open] if failed else [],
         }
         (self.folder / f"{config.name}.results").write_text(json.dumps(result))
 
-    def _replay(self, pipeline: Pipeline) -> str:
+    def _replay(self, pipeline: Pipeline, judge: Judge) -> str:
         """Say why the harness could not go on, if it could not; what was decided still counts."""
         try:
             pipeline.run(self._tasks())
         except ZsfuzzError as error:
-            if not pipeline.done:
+            if not pipeline.done and not judge.verdicts:
                 raise
             return str(error)
         return ""

@@ -596,6 +596,7 @@ static void perform_all(void)
 			errno = ENOMEM;
 			if (!REPEATABLE || (++hits > MISSED_IN_ALL && !has_kmemleak()))
 				cannot("the fault hit the kernel's slab allocator itself, boot anew and try again");
+			differences = 0;	/* those of the steps before come again */
 			end_program(found, sizeof(found));
 			rehearse();
 			if (hits > FAULTS_MISSED && has_kmemleak()) {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from zsfuzz.bootfailure import boot_trouble
@@ -46,7 +46,8 @@ class Trial:
 def attempt(boot: Boot, wire: bytes, title: str, runs: int, *, enough: int | None = None) -> Trial:
     """Run a program up to `runs` times, until the finding was seen `enough` times.
 
-    Without a title the first trouble gives it.  Raises HarnessError if no guest comes up.
+    Without a title the first trouble gives it.  Raises HarnessError if no guest comes up; one whose
+    kernel complains has its title from that.
     """
     hits = tries = 0
     others: Counter[str] = Counter()
@@ -72,4 +73,4 @@ def _run_once(boot: Boot, wire: bytes) -> Trouble | None:
         with boot() as target:
             return Runner(target, _model(target.kernel)).run_and_audit(wire)
     except BootFailed as error:
-        return replace(boot_trouble(error), wire=wire)
+        return boot_trouble(error, wire)

@@ -107,16 +107,14 @@ def main() -> None:
     try:
         explorer = TrialExplorer(config)
     except (BootFailed, HarnessError) as error:
-        write_result(_not_ready(config, error), config)
+        write_result(_not_ready(error), config)
         return
     explorer.run()
 
 
-def _not_ready(config: WorkerConfig, error: BootFailed | HarnessError) -> Ended:
-    console = Path(config.work) / f"{config.name}.console"
-    text = console.read_text(errors="replace") if console.exists() else ""
-    splat = next(iter(find_splats(text)), None)
-    return Ended(False, 0.0, 0, failed=str(error), splat=splat.title if splat else "")
+def _not_ready(error: BootFailed | HarnessError) -> Ended:
+    splats = find_splats(error.console) if isinstance(error, BootFailed) else []
+    return Ended(False, 0.0, 0, failed=str(error), splat=splats[0].title if splats else "")
 
 
 if __name__ == "__main__":

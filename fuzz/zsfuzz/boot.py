@@ -15,7 +15,10 @@ MEMORY = {"plain": 128, "kasan": 320, "lockdep": 512}  # MiB
 
 
 def boot(kernel: Kernel, console: Path) -> Machine:
-    """Start a guest on the last of this process's CPUs; HarnessError if it does not come up."""
+    """Start a guest on the last of this process's CPUs.
+
+    If it does not get ready, BootFailed where its kernel complained, HarnessError otherwise.
+    """
     memory = MEMORY[kernel.spec.flavour]
     options = UmlOptions(kernel.linux, kernel.guest_root, memory, guest_cpu())
     profile = kernel.spec.profile or ""

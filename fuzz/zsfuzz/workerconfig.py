@@ -89,7 +89,7 @@ def worker_config(
 
 
 def start_machine(config: WorkerConfig, *, console: str) -> Machine:
-    """Boot the configured kernel; raises HarnessError if it does not come up."""
+    """Boot the configured kernel; BootFailed or HarnessError as `boot`."""
     options = UmlOptions(
         Path(config.kernel),
         Path(config.root),

@@ -42,7 +42,7 @@ def test_a_run_reports_it(done: subprocess.CompletedProcess[str], folder: Path) 
     assert done.returncode == EXIT_FINDINGS, done.stderr
     assert TITLE in done.stdout
     report = (finding(folder) / "report.txt").read_text()
-    assert "before any program; reproduced 10/10; shows on plain" in report
+    assert "before any program, reproduced 10/10, shows on plain" in report
     assert "zs_obj_write (mm/zsmalloc.c:" in report
     assert f"zsfuzz verify --design zspage --flavour plain --patch {PATCH}" in report
 

@@ -13,7 +13,7 @@ from fake_target import FakeTarget
 from zsfuzz.errors import GuestKilled
 from zsfuzz.probe.kernel import FEW, say
 from zsfuzz.probe.probe import Probed, differences_from, probe
-from zsfuzz.program import Program
+from zsfuzz.program import Opcode, Program
 from zsmodel import Kernel, Model
 from zsmodel.cgroups import Cgroup
 from zsmodel.profile import OPTIONS, Profile, parse_profile
@@ -96,6 +96,25 @@ def test_what_no_profile_explains_stays_at_the_default_and_is_told_with_its_prog
     assert found.profile == Profile()
     assert [doubt.question.options[0] for doubt in found.doubts] == ["rewrite"]
     assert found.doubts[0].programs
+
+
+class BadRewrite(Tree):
+    """Keeps owners at writes without one, and does nonsense at those with another."""
+
+    def __init__(self) -> None:
+        super().__init__("unowned-write=keep")
+
+    def answer(self, wire: bytes) -> bytes:
+        answer = super().answer(wire)
+        other = any(op.op is Opcode.WRITE and op.owner == 2 for op in Program.from_wire(wire))
+        return answer[:-9] + bytes([answer[-9] ^ 1]) + answer[-8:] if other else answer
+
+
+def test_what_is_not_explained_leaves_what_else_was_asked_with_it_alone() -> None:
+    found = probe(BadRewrite())
+    assert found.profile == parse_profile("unowned-write=keep")
+    (doubt,) = found.doubts
+    assert doubt.question.options[0] == "rewrite"
 
 
 def test_a_kernel_without_owners_is_not_asked() -> None:

@@ -65,10 +65,11 @@ def _ask(target: Target, question: Question, found: Probed) -> None:
         (values, Model(replace(kernel, profile=p))) for values, p in _choices(question, found)
     ]
     fits = [_fitting(target, program, models) for _, program in question.programs]
-    common = [values for values, _ in models if all(values in fit for fit in fits)]
-    if common:
+    explained = [fit for fit in fits if fit]
+    common = [values for values, _ in models if all(values in fit for fit in explained)]
+    if explained and common:  # of a bug in one way of asking, the others say nothing
         found.profile = replace(found.profile, **_attributes(question, common[0]))
-    else:
+    if not common or len(explained) < len(fits):
         found.doubts.append(_doubt(question, fits))
 
 

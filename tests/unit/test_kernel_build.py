@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,31 @@ def test_the_sibling_with_the_fewest_outdated_objects_is_taken(shop: Workshop) -
     shop.variant("quiet", "still")
     last = shop.variant("long", "quiet", "still")
     assert last.manifest["objects_from"] == long.manifest["name"]
+
+
+@pytest.mark.parametrize(("file", "compiled"), [("mm/zsmalloc.c", True), ("mm/readahead.c", False)])
+def test_a_tree_like_another_one_begins_with_the_objects_of_that(
+    shop: Workshop, tmp_path: Path, file: str, compiled: bool
+) -> None:
+    """Not with those of Debian's source, however new, from which both may differ in much."""
+    spec = KernelSpec("zspage", "plain", write_tree(tmp_path / "mine"))
+    first = ensure_kernel(spec)
+    shop.build()
+    other = write_tree(tmp_path / "other") / file
+    with other.open("a") as text:
+        text.write("/* no more */\n")
+    progress = Recorder()
+    second = ensure_kernel(replace(spec, linux=tmp_path / "other"), progress)
+    assert second.key != first.key
+    assert second.manifest["objects_from"] == first.manifest["name"]
+    assert progress.compiled == compiled
+    source = tmp_path / "mine" / "mm" / "zsmalloc.c"  # the first one still goes its own way
+    source.write_text(source.read_text().replace("size > 10", "size > 11"))
+    progress = Recorder()
+    third = ensure_kernel(spec, progress)
+    assert third.build == first.build
+    assert progress.compiled
+    assert "size > 11" not in (tmp_path / "other" / "mm" / "zsmalloc.c").read_text()
 
 
 @pytest.mark.parametrize(("old", "new"), [("size > 10", "size > 11"), ("main", "/**/ main")])

@@ -16,7 +16,7 @@ from zstools.discovery import load_discovery
 from zstools.facts import LAYOUT, ensure_layout
 from zstools.kbuild import Kbuild
 from zstools.layout import Hints, header_macros, writeback_batch
-from zstools.owntree import sync_copy
+from zstools.owntree import KEY, state_of, sync_copy
 from zstools.plan import Plan
 from zstools.progress import BuildProgress
 from zstools.series import apply_patches, files_of, patches_hash, touched_files
@@ -24,7 +24,7 @@ from zstools.sibling import find_sibling, patched_files
 from zstools.toolchain import check_tools
 from zstools.tree import BUILD_PREFIX, adopt_objects, link_tree
 
-_KEY, _OPTIONS = ".zsfuzz-key", ".zsfuzz-options"  # in the object directory of a user's tree
+_OPTIONS = ".zsfuzz-options"  # in the object directory of a user's tree
 _USUAL_STEPS = 1100  # lines of make output for a whole kernel
 
 
@@ -64,12 +64,7 @@ def hints_of(plan: Plan) -> Hints:
 
 def is_state_of(plan: Plan) -> bool:
     """Tell whether the object directory is as it was when this kernel was built there."""
-    if plan.scan is None:
-        return True
-    try:
-        return (plan.build / _KEY).read_text() == plan.key
-    except OSError:
-        return False
+    return plan.scan is None or state_of(plan.build) == plan.key
 
 
 def _compile(plan: Plan, kbuild: Kbuild) -> None:
@@ -80,7 +75,7 @@ def _compile(plan: Plan, kbuild: Kbuild) -> None:
     options = plan.build / _OPTIONS
     kconfig = plan.scan.kconfig_digest
     wanted = json.dumps([plan.options, plan.compiler, kconfig], sort_keys=True)
-    (plan.build / _KEY).unlink(missing_ok=True)
+    (plan.build / KEY).unlink(missing_ok=True)
     # It takes seconds, which is much of what an edit of one file costs.
     is_configured = options.is_file() and (plan.build / ".config").is_file()
     if not is_configured or options.read_text() != wanted:
@@ -90,7 +85,7 @@ def _compile(plan: Plan, kbuild: Kbuild) -> None:
     options.write_text(wanted)
     plan.entry.mkdir(parents=True, exist_ok=True)
     shutil.copy2(plan.build / "vmlinux", plan.image)
-    (plan.build / _KEY).write_text(plan.key)
+    (plan.build / KEY).write_text(plan.key)
 
 
 def _prepare_tree(plan: Plan, progress: BuildProgress) -> None:

@@ -31,6 +31,7 @@ GIT_PLACES = (
 )  # fmt: skip
 _ESSENTIAL = {"Makefile", "mm/zsmalloc.c"}  # no kernel that we could build is without
 _FORMAT = 2
+KEY = ".zsfuzz-key"  # in an object directory: of the kernel that it was left in the state of
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,27 @@ def remember(cache: Path, scan: Scan) -> None:
     partial.replace(path)
 
 
+def state_of(build: Path) -> str:
+    """Return the key of the kernel that an object directory was left in the state of, or ""."""
+    try:
+        return (build / KEY).read_text()
+    except OSError:
+        return ""
+
+
+def unlike_copy(scan: Scan, copy: Path) -> set[str]:
+    """Name the files of a tree that another tree's copy has not, or has otherwise."""
+    have = {name: entry[2] for name, entry in _load(_state_file(copy)).items()}
+    want = {name: entry[2] for name, entry in scan.files.items()}
+    return {name for name in have.keys() | want.keys() if have.get(name) != want.get(name)}
+
+
 def sync_copy(scan: Scan, patches: Sequence[Path], copy: Path, progress: BuildProgress) -> int:
     """Make the copy what the tree is, with the patches; return how many files changed.
 
     Raises SourceError if the tree changes meanwhile, PatchError if a patch does not apply.
     """
-    state = copy.with_name(f"{copy.name}.state")
+    state = _state_file(copy)
     have = {name: entry[2] for name, entry in _load(state).items()} if copy.is_dir() else {}
     want = {name: entry[2] for name, entry in scan.files.items()}
     scratch = copy.with_name(f"{copy.name}.patched")
@@ -229,6 +245,10 @@ def _hash_of(path: Path) -> str:
         return mode + hashlib.sha256(path.read_bytes()).hexdigest()[:24]
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+
+
+def _state_file(copy: Path) -> Path:
+    return copy.with_name(f"{copy.name}.state")
 
 
 def _scan_file(cache: Path, tree: Path) -> Path:

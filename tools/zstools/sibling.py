@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zstools.cache import Manifest, list_manifests
-from zstools.owntree import Scan
+from zstools.owntree import Scan, state_of, unlike_copy
 from zstools.plan import Plan
 from zstools.series import files_of, patches_hash, touched_files
 
@@ -33,8 +33,11 @@ def find_sibling(plan: Plan) -> Manifest | None:
 
 
 def patched_files(sibling: Manifest, plan: Plan) -> set[str] | None:
-    """Return the files that patches of either one change; None if more than that may differ."""
-    if sibling["source"] != plan.source.origin:
+    """Return the files that patches of either one change; None if more than that may differ.
+
+    In a copy of a user's tree all files have times of their own.
+    """
+    if sibling["source"] != plan.source.origin or plan.scan is not None:
         return None
     theirs = (name for patch in sibling["patches"] for name in patch.get("files", ()))
     return {*theirs, *files_of(plan.patches)}
@@ -51,6 +54,8 @@ def changed_files(manifest: Manifest, plan: Plan) -> set[str]:
     ours = {patches_hash([path]): touched_files(path) for path in plan.patches}
     theirs = {patch["sha256"]: patch.get("files", ()) for patch in manifest["patches"]}
     only_one = ours.keys() ^ theirs.keys()
+    if plan.scan is not None and _is_own(manifest):
+        return {*unlike_copy(plan.scan, plan.cache / manifest["tree"]), *files_of(plan.patches)}
     if plan.scan is not None:
         return _unlike_tree(manifest, plan, plan.scan)
     return {name for key in only_one for name in (*ours.get(key, ()), *theirs.get(key, ()))}
@@ -78,17 +83,31 @@ def count_outdated(objects: Path, options: Iterable[str], files: Iterable[str]) 
 def _is_usable(manifest: Manifest, plan: Plan) -> bool:
     theirs = tuple(manifest[name] for name in ("version", "compiler", "flavour"))
     ours = (plan.source.version, plan.compiler, plan.spec.flavour)
-    # Objects of a tree of the user's are in another state by now.
-    if "image" in manifest and manifest["image"] != f"{manifest['build']}/vmlinux":
+    build = plan.cache / str(manifest["build"])
+    if _is_own(manifest) and (plan.scan is None or state_of(build) != manifest["key"]):
         return False
-    return theirs == ours and (plan.cache / str(manifest["build"]) / "vmlinux").is_file()
+    return theirs == ours and (build / "vmlinux").is_file()
+
+
+def _is_own(manifest: Manifest) -> bool:
+    """Tell whether it was built from a tree of the user's, whose objects go on to other states."""
+    return bool("image" in manifest and manifest["image"] != f"{manifest['build']}/vmlinux")
+
+
+def _is_far(manifest: Manifest, plan: Plan) -> bool:
+    """Tell whether more may differ than what is known to."""
+    if (
+        plan.scan is not None
+    ):  # what else a tree of the user's has, that of another one may have too
+        return not _is_own(manifest)
+    return bool(manifest["source"] != plan.source.origin)
 
 
 def _distance(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
     options, files = changed_options(manifest, plan), changed_files(manifest, plan)
     headers = sum(name.endswith(".h") for name in files)
     return (
-        manifest["source"] != plan.source.origin,
+        _is_far(manifest, plan),
         len(options) + headers,
         manifest["design"] != plan.spec.design,
         len(files),
@@ -98,7 +117,7 @@ def _distance(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
 def _rank(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
     options, files = changed_options(manifest, plan), changed_files(manifest, plan)
     return (
-        manifest["source"] != plan.source.origin,
+        _is_far(manifest, plan),
         count_outdated(plan.cache / manifest["build"], options, files),
         manifest["design"] != plan.spec.design,
         len(options),

@@ -93,6 +93,7 @@ CASES = {
     "lockdep-rcu": Case("lockdep", 30),
     "lockdep-freed": Case("lockdep", 31),
     "lockdep-softirq": Case("lockdep", 33),
+    "slab-double-free": Case("lockdep", 20),
     "debug-objects": Case("lockdep", 34),
     "kmemleak": Case("lockdep", 35, audit=True, wait=LEAK_AGE),
     "hung-task": Case("plain", 36, variants=("watchdogs",)),

@@ -198,8 +198,11 @@ void zsl_find_entries(struct obj_cgroup *objcg)
 	zsl_entries.by_zspage = later == PROBE_SPANS + 1;
 	zsl_entries.first = first;
 	zsl_entries.later = later - 1;
-	zsl_entries.tail = zsl_entries.by_zspage ? tail == PROBE_SPANS
-						 : tail >= 0 && tail == zsl_entries.later;
+	/* An entry that there is for a tail, and that nobody fills, is no custom. */
+	if (zsl_entries.by_zspage)
+		zsl_entries.tail = tail == PROBE_SPANS;
+	else
+		zsl_entries.tail = zsl_entries.later >= 0 && (tail < 0 || tail == zsl_entries.later);
 	if (zsl_entries.first || zsl_entries.later || zsl_entries.by_zspage || !zsl_entries.tail)
 		pr_info("zsfuzz: entries of a page: first %d, later %d, by zspage %d, of tails %d\n",
 			zsl_entries.first, zsl_entries.later, zsl_entries.by_zspage,

@@ -6,7 +6,7 @@ The first value of an option is its default: what the series of this project do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 CLASS, PAYLOAD, REQUEST = "class", "payload", "request"
@@ -68,6 +68,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
 }
 DEFAULT_NAME: Final = "default"
+# What is more likely a bug than a choice: it has to be given.
+_UNLIKELY: Final = {("span-entries", FIRST), ("pools", ALL)}
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,22 @@ class Profile:
         """List the options that are not at their defaults."""
         values = {name: self.value(name) for name in OPTIONS}
         return {name: value for name, value in values.items() if value != _default(name)}
+
+    @property
+    def unlikely(self) -> tuple[str, ...]:
+        """Name the options whose values have to be given, as a bug is more likely.
+
+        Arrays in all pools are no choice where each is allocated: what is it for?
+        """
+        named = [o for o, value in self.differences().items() if (o, value) in _UNLIKELY]
+        if self.pools == ARRAYS and self.array_allocations != NONE:
+            named.append("pools")
+        return tuple(named)
+
+    def without(self, *options: str) -> Profile:
+        """Put options back to their defaults."""
+        names = (option.replace("-", "_") for option in options)
+        return replace(self, **{name: _default(name.replace("_", "-")) for name in names})
 
     def __str__(self) -> str:
         return ",".join(f"{name}={value}" for name, value in self.differences().items())

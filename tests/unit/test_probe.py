@@ -11,7 +11,7 @@ import pytest
 from fake_target import FakeTarget
 
 from zsfuzz.errors import GuestKilled
-from zsfuzz.probe.kernel import FEW, say
+from zsfuzz.probe.kernel import FEW, _likely, say
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsfuzz.program import Opcode, Program
 from zsmodel import Kernel, Model
@@ -146,6 +146,28 @@ def test_a_guest_that_is_killed_from_outside_is_no_doubt_about_the_kernel() -> N
     target.killed = 1
     with pytest.raises(GuestKilled):
         probe(target)
+
+
+@pytest.mark.parametrize(
+    ("found", "taken", "named"),
+    [
+        ("charge-unit=payload,pools=arrays", "charge-unit=payload", "pools"),
+        ("array-allocations=none,pools=arrays", "array-allocations=none,pools=arrays", ""),
+        ("root-owner=charge", "root-owner=charge", ""),
+        ("span-entries=first,pools=all", "", "span-entries, pools"),
+        ("root-owner=ignore", "root-owner=ignore", ""),
+    ],
+)
+def test_what_is_more_likely_a_bug_has_to_be_given(
+    found: str, taken: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _likely(parse_profile(found)) == parse_profile(taken)
+    said = capsys.readouterr().err
+    assert said == (
+        f"taken for a bug ({named}); if it is meant, give --profile {parse_profile(found)}\n"
+        if named
+        else ""
+    )
 
 
 def test_many_doubts_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

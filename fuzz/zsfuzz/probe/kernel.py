@@ -13,6 +13,7 @@ import click
 from zsfuzz.boot import boot
 from zsfuzz.errors import BootFailed
 from zsfuzz.probe.probe import Probed, differences_from, probe
+from zsmodel.profile import Profile
 from zstools.kernel import Kernel
 
 ATTEMPTS = 3  # to boot
@@ -54,10 +55,21 @@ def probed(kernel: Kernel) -> Kernel:
         return with_profile(kernel, "")
     say(found)
     if kernel.manifest["foreign"]:
-        return with_profile(kernel, str(found.profile))
+        return with_profile(kernel, str(_likely(found.profile)))
     if found.lines:
         click.echo(f"if that is meant, give --profile {found.profile}", err=True)
     return with_profile(kernel, "")
+
+
+def _likely(profile: Profile) -> Profile:
+    """Take a tree at what it does, but for what is a bug rather than a choice."""
+    doubtful = profile.unlikely
+    if doubtful:
+        click.echo(
+            f"taken for a bug ({', '.join(doubtful)}); if it is meant, give --profile {profile}",
+            err=True,
+        )
+    return profile.without(*doubtful)
 
 
 def with_profile(kernel: Kernel, profile: str) -> Kernel:

@@ -94,7 +94,8 @@ def title_of(difference: Difference) -> str:
 
 
 def _result_title(diff: Difference) -> str:
-    if diff.name == "owner" and diff.subject == "malloc" and diff.model == NONE8:
+    new = (diff.subject, diff.name, diff.model) == ("malloc", "owner", NONE8)
+    if new and diff.kernel != FOREIGN:  # that may be of something beyond the array
         return "new object has an owner already"
     special = RESULT_TITLES.get((diff.subject, diff.name)) or RESULT_TITLES.get(diff.name)
     return special(diff) if special else _plain_title(diff)

@@ -34,6 +34,7 @@ PROFILES = {
     "zpdesc-flag-at-malloc": "unowned-write=keep,incompressible=charge",
     "zspage-charge-records": "charge-unit=payload,same-owner-write=recharge,root-owner=ignore,"
     "incompressible=charge,array-allocations=none",
+    "zspage-owner-set-apart": "unowned-write=keep,array-allocations=none",
 }
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
@@ -42,6 +43,8 @@ TREES = {
     "zspage-owner-at-malloc": ("zspage", "zspage->ext->owners[]", "malloc", "setter"),
     "zpdesc-heads-only": ("zpdesc", "zpdesc->owner_table", "write", "create"),
     "zpdesc-flag-at-malloc": ("zpdesc", "zpdesc->objcgs", "write", "malloc"),
+    "zspage-owner-set-apart": ("zspage", "zspage->owners[]", "write", "create"),
+    "zpdesc-tail-first": ("zpdesc", "zpdesc->objcg_data", "write", "create"),
     "zspage-charge-records": ("zspage", "zspage->charges[]", "write", "create"),
 }
 IN_CI = {"zspage-owner-at-malloc", "zpdesc-heads-only"}

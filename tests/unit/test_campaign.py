@@ -36,7 +36,7 @@ from zsfuzz.campaign.recorder import Recorder
 from zsfuzz.campaign.schedule import Assignment, Schedule
 from zsfuzz.campaign.slot import LONGEST_PAUSE, Backoff
 from zsfuzz.campaign.state import State
-from zsfuzz.campaign.status import read_status, status_of
+from zsfuzz.campaign.status import read_status, status_of, supervisor_of
 from zsfuzz.campaign.stopping import stop
 from zsfuzz.campaign.supervisor import Supervisor
 from zsfuzz.campaign.view import Screen, plain_line, render, spark
@@ -738,6 +738,24 @@ def test_a_database_of_another_version_is_left_alone(tmp_path: Path) -> None:
 def test_stop_of_a_campaign_that_has_ended_says_so(bench: Bench) -> None:
     bench.run(lambda one: programs(one) >= 5)
     assert stop(bench.root) == "it was not running"
+
+
+def test_stop_in_a_copy_of_a_running_campaign_ends_nothing(bench: Bench, tmp_path: Path) -> None:
+    copy, seen = tmp_path / "copy", []
+
+    def until(one: Supervisor) -> bool:
+        if programs(one) < 5:
+            return False
+        if not seen:
+            shutil.copytree(bench.root, copy)
+            seen.append(one.crew.running[0].worker.identity)
+            assert stop(copy).startswith("it had been killed")
+        assert supervisor_of(copy) is None
+        assert not one._stop_asked
+        return seen[0].alive
+
+    bench.run(until)
+    assert seen
 
 
 def test_a_number_that_was_given_to_another_process_is_not_taken_for_the_old_one() -> None:

@@ -29,6 +29,12 @@ class Layout:
         return self.root / "supervisor.json"
 
     @property
+    def place(self) -> str:
+        """Tell the directory from a copy of it, whose records name processes of the other one."""
+        stat = self.root.stat()
+        return f"{stat.st_dev}:{stat.st_ino}"
+
+    @property
     def corpus(self) -> Path:
         """All programs that brought new coverage: <digest>.msgpack."""
         return self.root / "corpus"

@@ -33,8 +33,9 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
     """
     layout = state.layout
     left = state.rows("SELECT * FROM workers WHERE ended IS NULL")
-    for row in left:
-        _end(row)
+    if not _is_copy(layout):
+        for row in left:
+            _end(row)
     saved = sum(keep_all(folder, _limit(folder), save) for folder in sorted(layout.work.glob("*/")))
     Found(state).look(state.seconds())
     with state.transaction():
@@ -61,6 +62,15 @@ def keep_all(
     """Save what an ended worker left in its folder: inputs, and what it was killed looking into."""
     inputs = inputs or InputKeeper(folder / "inputs", limit, save)
     return inputs.keep() + InputKeeper(folder / TROUBLES, limit, save).keep()
+
+
+def _is_copy(layout: Layout) -> bool:
+    """Tell whether the processes that are on record are those of another directory."""
+    try:
+        place = json.loads(layout.supervisor.read_bytes())["place"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(place != layout.place)
 
 
 def _end(row: Row) -> None:

@@ -20,13 +20,18 @@ Status = dict[str, Any]
 
 
 def supervisor_of(root: Path) -> Identity | None:
-    """Name the process that supervises; None if it has ended, or runs on another machine."""
+    """Name the process that supervises this directory; None if it has ended, or is elsewhere.
+
+    In a copy of the directory of a campaign that runs there is none.
+    """
+    layout = Layout(root)
     try:
-        facts = json.loads(Layout(root).supervisor.read_bytes())
+        facts = json.loads(layout.supervisor.read_bytes())
         found = Identity(int(facts["pid"]), str(facts["birth"]))
+        here = (facts["host"], facts["place"]) == (socket.gethostname(), layout.place)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if facts.get("host") == socket.gethostname() and found.alive else None
+    return found if here and found.alive else None
 
 
 def read_status(root: Path) -> Status:

@@ -87,7 +87,10 @@ class Supervisor:
 
     def _name_supervisor(self) -> None:
         me = Identity.of(os.getpid())
-        facts = {"pid": os.getpid(), "birth": me.birth if me else "", "host": socket.gethostname()}
+        facts = {
+            "pid": os.getpid(), "birth": me.birth if me else "",
+            "host": socket.gethostname(), "place": self.layout.place,
+        }  # fmt: skip
         replace_file(self.layout.supervisor, json.dumps(facts).encode(), durable=False)
 
     def _note_start(self, left: int, saved: int) -> None:

@@ -86,7 +86,8 @@ def adopt_objects(
     """
     partial = build.with_name(f"{build.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(objects, partial, symlinks=True)
+    # What is on record of the state of a directory is not true of its copy.
+    shutil.copytree(objects, partial, symlinks=True, ignore=shutil.ignore_patterns(".zsfuzz-*"))
     for name in source_files(build.parent) if names is None else names:
         _match_time(objects.parent / name, build.parent / name, shared)
     partial.rename(build)

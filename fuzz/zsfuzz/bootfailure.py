@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from zsfuzz.errors import BootFailed, HarnessError, ZsfuzzError
 from zsfuzz.findings.finding import Finding, finding_id
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.store import FindingStore
-from zsfuzz.findings.verdict import REPLAY_SECONDS, REPLAYS, Reproduced
+from zsfuzz.findings.verdict import Reproduced, count_hits
 from zsfuzz.outcome import EXIT_HARNESS_ERROR, Outcome
 from zsfuzz.runner import NOT_READY, Trouble
 from zsfuzz.spawn import EXIT_BOOT_FAILED
@@ -39,27 +38,26 @@ def save_boot_failure(config: WorkerConfig, error: BootFailed) -> Path:
     """
     store = FindingStore(Path(config.output), config.findings)
     trouble = boot_trouble(error)
-    path = store.root / finding_id(trouble.outcome, trouble.title)
     if store.known(trouble.outcome, trouble.title):
         store.count(trouble.outcome, trouble.title)
+        path = store.root / finding_id(trouble.outcome, trouble.title)
     else:
-        path = _save_new(config, store, trouble) or path
+        path = _save_new(config, store, trouble)
     store.close()
     return path
 
 
-def _save_new(config: WorkerConfig, store: FindingStore, trouble: Trouble) -> Path | None:
-    """None if it came again, and is saved under its own outcome."""
+def _save_new(config: WorkerConfig, store: FindingStore, trouble: Trouble) -> Path:
     once = replace(trouble, outcome=Outcome.FLAKY, reason=f"{trouble.reason}; {ONCE}")
     saved = store.save(_finding(config, once))
-    seen = _boot_again(config, trouble.title)
+    seen = count_hits(lambda: _boots_so_again(config, trouble.title))
     if not seen.hits:
         store.rewrite(_finding(config, once, seen))
         return saved.path
     finding = _finding(config, trouble, seen)
-    store.save(finding)
+    path = store.save(finding).path
     store.replace_flaky(finding)
-    return None
+    return path
 
 
 def _finding(config: WorkerConfig, trouble: Trouble, seen: Reproduced | None = None) -> Finding:
@@ -69,20 +67,14 @@ def _finding(config: WorkerConfig, trouble: Trouble, seen: Reproduced | None = N
     )  # fmt: skip
 
 
-def _boot_again(config: WorkerConfig, title: str) -> Reproduced:
-    """Count boots that end with the same title; slow ones end it before the last."""
-    hits = tries = 0
-    until = time.monotonic() + REPLAY_SECONDS
-    while tries < REPLAYS and (not tries or time.monotonic() < until):
-        tries += 1
-        try:
-            with start_machine(config, console=f"{config.name}-again.console"):
-                pass
-        except BootFailed as error:
-            hits += boot_trouble(error).title == title
-        except HarnessError:  # this one tells nothing
-            continue
-    return Reproduced(hits, tries)
+def _boots_so_again(config: WorkerConfig, title: str) -> bool:
+    try:
+        with start_machine(config, console=f"{config.name}-again.console"):
+            return False
+    except BootFailed as error:
+        return boot_trouble(error).title == title
+    except HarnessError:
+        return False
 
 
 def give_up(config: WorkerConfig, error: ZsfuzzError) -> int:

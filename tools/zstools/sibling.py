@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from zstools.cache import Manifest, list_manifests
@@ -21,6 +22,15 @@ _OPTION = "CONFIG_"
 _LOOKED_INTO = 8
 
 
+@dataclass(frozen=True)
+class _Sibling:
+    """A kernel, with the options and files in which another one differs from it."""
+
+    manifest: Manifest
+    options: set[str]
+    files: set[str]
+
+
 def find_sibling(plan: Plan) -> Manifest | None:
     """Return the kernel of which the fewest objects must be compiled again, None if there is none.
 
@@ -28,8 +38,10 @@ def find_sibling(plan: Plan) -> Manifest | None:
     that of the same design wins, then that with the fewest other options, then the newest.
     """
     found = [m for m in reversed(list_manifests(plan.cache)) if _is_usable(m, plan)]
-    nearest = sorted(found, key=lambda m: _distance(m, plan))[:_LOOKED_INTO]
-    return min(nearest, key=lambda m: _rank(m, plan), default=None)
+    compared = [_Sibling(m, changed_options(m, plan), changed_files(m, plan)) for m in found]
+    nearest = sorted(compared, key=lambda sibling: _distance(sibling, plan))[:_LOOKED_INTO]
+    best = min(nearest, key=lambda sibling: _rank(sibling, plan), default=None)
+    return best.manifest if best else None
 
 
 def patched_files(sibling: Manifest, plan: Plan) -> set[str] | None:
@@ -51,13 +63,13 @@ def changed_options(manifest: Manifest, plan: Plan) -> set[str]:
 
 def changed_files(manifest: Manifest, plan: Plan) -> set[str]:
     """Return the files that patches change which only one of the two has."""
-    ours = {patches_hash([path]): touched_files(path) for path in plan.patches}
-    theirs = {patch["sha256"]: patch.get("files", ()) for patch in manifest["patches"]}
-    only_one = ours.keys() ^ theirs.keys()
     if plan.scan is not None and _is_own(manifest):
         return {*unlike_copy(plan.scan, plan.cache / manifest["tree"]), *files_of(plan.patches)}
     if plan.scan is not None:
         return _unlike_tree(manifest, plan, plan.scan)
+    ours = {patches_hash([path]): touched_files(path) for path in plan.patches}
+    theirs = {patch["sha256"]: patch.get("files", ()) for patch in manifest["patches"]}
+    only_one = ours.keys() ^ theirs.keys()
     return {name for key in only_one for name in (*ours.get(key, ()), *theirs.get(key, ()))}
 
 
@@ -96,29 +108,26 @@ def _is_own(manifest: Manifest) -> bool:
 
 def _is_far(manifest: Manifest, plan: Plan) -> bool:
     """Tell whether more may differ than what is known to."""
-    if (
-        plan.scan is not None
-    ):  # what else a tree of the user's has, that of another one may have too
-        return not _is_own(manifest)
+    if plan.scan is not None:
+        return not _is_own(manifest)  # what one tree of the user's has, another one may have too
     return bool(manifest["source"] != plan.source.origin)
 
 
-def _distance(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
-    options, files = changed_options(manifest, plan), changed_files(manifest, plan)
-    headers = sum(name.endswith(".h") for name in files)
+def _distance(sibling: _Sibling, plan: Plan) -> tuple[bool, int, bool, int]:
+    headers = sum(name.endswith(".h") for name in sibling.files)
     return (
-        _is_far(manifest, plan),
-        len(options) + headers,
-        manifest["design"] != plan.spec.design,
-        len(files),
+        _is_far(sibling.manifest, plan),
+        len(sibling.options) + headers,
+        sibling.manifest["design"] != plan.spec.design,
+        len(sibling.files),
     )
 
 
-def _rank(manifest: Manifest, plan: Plan) -> tuple[bool, int, bool, int]:
-    options, files = changed_options(manifest, plan), changed_files(manifest, plan)
+def _rank(sibling: _Sibling, plan: Plan) -> tuple[bool, int, bool, int]:
+    objects = plan.cache / sibling.manifest["build"]
     return (
-        _is_far(manifest, plan),
-        count_outdated(plan.cache / manifest["build"], options, files),
-        manifest["design"] != plan.spec.design,
-        len(options),
+        _is_far(sibling.manifest, plan),
+        count_outdated(objects, sibling.options, sibling.files),
+        sibling.manifest["design"] != plan.spec.design,
+        len(sibling.options),
     )

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class Layout:
     def supervisor(self) -> Path:
         """Which process supervises; there only while it runs, or after it was killed."""
         return self.root / "supervisor.json"
+
+    def supervisor_facts(self) -> dict[str, Any]:
+        """Read what is on record of the supervisor; empty if that is nothing, or unreadable."""
+        try:
+            facts = json.loads(self.supervisor.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
 
     @property
     def place(self) -> str:

@@ -66,11 +66,7 @@ def keep_all(
 
 def _is_copy(layout: Layout) -> bool:
     """Tell whether the processes that are on record are those of another directory."""
-    try:
-        place = json.loads(layout.supervisor.read_bytes())["place"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(place != layout.place)
+    return bool(layout.supervisor_facts().get("place", layout.place) != layout.place)
 
 
 def _end(row: Row) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +24,8 @@ def supervisor_of(root: Path) -> Identity | None:
     In a copy of the directory of a campaign that runs there is none.
     """
     layout = Layout(root)
+    facts = layout.supervisor_facts()
     try:
-        facts = json.loads(layout.supervisor.read_bytes())
         found = Identity(int(facts["pid"]), str(facts["birth"]))
         here = (facts["host"], facts["place"]) == (socket.gethostname(), layout.place)
     except (OSError, ValueError, KeyError, TypeError):

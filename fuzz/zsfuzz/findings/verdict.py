@@ -62,13 +62,23 @@ def reproduce(
 
 
 def _reproduce(runner: Runner, trouble: Trouble, stop: Stop, enough: int) -> Reproduced:
+    def comes_again() -> bool:
+        again = runner.replay(trouble.wire)
+        return again is not None and again.title == trouble.title
+
+    return count_hits(comes_again, stop, enough) if trouble.wire else Reproduced(0, 0)
+
+
+def count_hits(
+    comes_again: Callable[[], bool], stop: Stop = lambda: False, enough: int = REPLAYS
+) -> Reproduced:
+    """Try again, and count; the first try is always made, and what ends it is as in `reproduce`."""
     hits = tries = 0
     until = time.monotonic() + REPLAY_SECONDS
-    while trouble.wire and tries < REPLAYS and hits < enough:
+    while tries < REPLAYS and hits < enough:
         if tries and (stop() or time.monotonic() > until):
             break
-        again = runner.replay(trouble.wire)
-        hits += again is not None and again.title == trouble.title
+        hits += comes_again()
         tries += 1
     return Reproduced(hits, tries)
 

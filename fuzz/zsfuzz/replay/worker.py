@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from zsfuzz.corpusfile import load_wire
@@ -76,17 +77,18 @@ class ReplayWorker:
             return str(error)
         return ""
 
+    @cached_property
     def _names(self) -> list[str]:
         names: list[str] = json.loads((self.folder / f"{self.config.name}.list").read_text())
         return names
 
     def _good_names(self) -> list[str]:
         bad = {one["path"] for one in self.bad}
-        return [name for name in self._names() if name not in bad]
+        return [name for name in self._names if name not in bad]
 
     def _tasks(self) -> Iterator[Task]:
         """Read the programs as they are needed, while the guest is busy."""
-        for name in self._names():
+        for name in self._names:
             path = Path(name)
             try:
                 wire = load_wire(path)

@@ -394,6 +394,31 @@ def test_a_worker_that_dies_is_started_again_with_its_last_words_kept(
     assert "(next one in 1 s)" in died[1]
 
 
+COMPLAINS = """
+import sys
+from pathlib import Path
+from zsfuzz.findings.finding import Finding
+from zsfuzz.findings.store import FindingStore
+from zsfuzz.outcome import Outcome
+from zsfuzz.program import Program
+from zsfuzz.workerconfig import WorkerConfig
+
+config = WorkerConfig.load(Path(sys.argv[1]))
+store = FindingStore(Path(config.output), config.findings)
+store.save(Finding(Outcome.KERNEL_SPLAT, "no guest gets ready", Program(())))
+store.close()
+sys.exit(3)
+"""
+
+
+def test_a_kernel_that_never_boots_is_a_finding_at_each_start(bench: Bench, tmp_path: Path) -> None:
+    spawn = script(bench, tmp_path, COMPLAINS)
+    for seen in (1, 2):
+        bench.run(lambda one: one.crew.died >= 1, spawn)
+        (found,) = read_status(bench.root)["findings"]
+        assert found["seen"] >= seen
+
+
 SHORTENS = """
 import sys, time
 from pathlib import Path
@@ -749,7 +774,7 @@ def test_stop_in_a_copy_of_a_running_campaign_ends_nothing(bench: Bench, tmp_pat
         if not seen:
             shutil.copytree(bench.root, copy)
             seen.append(one.crew.running[0].worker.identity)
-            assert stop(copy).startswith("it had been killed")
+            assert stop(copy).startswith("it is a copy, whose original was left alone")
         assert supervisor_of(copy) is None
         assert not one._stop_asked
         return seen[0].alive

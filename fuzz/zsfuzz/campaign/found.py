@@ -22,6 +22,11 @@ class Found:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def sightings(self) -> int:
+        """Count how often any of them was seen."""
+        return sum(row["seen"] for row in self.rows.values())
+
     def look(self, at: float) -> list[Row]:
         """Enter what is new, was seen again or is gone, in a transaction; gives what is new."""
         layout, before = self._state.layout, dict(self.rows)

@@ -45,6 +45,11 @@ class Layout:
         return f"{stat.st_dev}:{stat.st_ino}"
 
     @property
+    def is_copy(self) -> bool:
+        """Tell whether the processes that are on record are those of another directory."""
+        return bool(self.supervisor_facts().get("place", self.place) != self.place)
+
+    @property
     def corpus(self) -> Path:
         """All programs that brought new coverage: <digest>.msgpack."""
         return self.root / "corpus"

@@ -33,7 +33,7 @@ def take_up(state: State, save: Callable[[Program], object]) -> tuple[int, int]:
     """
     layout = state.layout
     left = state.rows("SELECT * FROM workers WHERE ended IS NULL")
-    if not _is_copy(layout):
+    if not layout.is_copy:
         for row in left:
             _end(row)
     saved = sum(keep_all(folder, _limit(folder), save) for folder in sorted(layout.work.glob("*/")))
@@ -62,11 +62,6 @@ def keep_all(
     """Save what an ended worker left in its folder: inputs, and what it was killed looking into."""
     inputs = inputs or InputKeeper(folder / "inputs", limit, save)
     return inputs.keep() + InputKeeper(folder / TROUBLES, limit, save).keep()
-
-
-def _is_copy(layout: Layout) -> bool:
-    """Tell whether the processes that are on record are those of another directory."""
-    return bool(layout.supervisor_facts().get("place", layout.place) != layout.place)
 
 
 def _end(row: Row) -> None:

@@ -22,7 +22,8 @@ def stop(root: Path) -> str:
 
     Raises HarnessError if it does not end, OutputBusy if it runs on another machine.
     """
-    if not Layout(root).database.is_file():
+    layout = Layout(root)
+    if not layout.database.is_file():
         raise CampaignMissing(f"{root}: no campaign there: begin one with `zsfuzz campaign start`")
     running = supervisor_of(root)
     if running and running.send(signal.SIGTERM) and not running.wait(STOP_LIMIT + MARGIN):
@@ -30,8 +31,11 @@ def stop(root: Path) -> str:
             f"process {running.pid} has not ended {STOP_LIMIT + MARGIN:g} s after it was asked: "
             f"kill it, then run `zsfuzz campaign stop {root}` again, which cleans up"
         )
+    copy = layout.is_copy
     with locked_output(root):
         workers, saved = clean(root)
+    if copy:
+        return f"it is a copy, whose original was left alone: {saved} inputs kept"
     if workers:
         return f"it had been killed: {workers} workers ended, {saved} inputs kept"
     return "stopped" if running else "it was not running"

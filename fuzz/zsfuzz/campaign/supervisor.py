@@ -76,7 +76,7 @@ class Supervisor:
         self.recorder = Recorder(self.state, run, clock)
         for kernel in self.kernels:
             self.recorder.know_kernel(kernel)
-        self.known = len(self.recorder.findings)  # of earlier runs
+        self.seen_before = self.recorder.findings.sightings  # in earlier runs
         self.troubles = Troubles(self.recorder)
         self.crew = Crew(
             layout, options, self.state, self.store, self.recorder, self.troubles, self.kernels
@@ -136,7 +136,11 @@ class Supervisor:
                 f"{self.layout.root}: the end could not be saved: {self.troubles.why('save')}: "
                 "once there is space, start again: all that is there is taken up"
             )
-        if not self.crew.ran and self.crew.died and len(self.recorder.findings) <= self.known:
+        if (
+            not self.crew.ran
+            and self.crew.died
+            and self.recorder.findings.sightings <= self.seen_before
+        ):
             raise HarnessError(
                 f"no worker ran a program, and {self.crew.died} ended: "
                 f"`zsfuzz campaign status {self.layout.root}` shows their last words"

@@ -20,6 +20,7 @@ from zstools.series import files_of, patches_hash, touched_files
 _OPTION = "CONFIG_"
 # Counting reads a file for each object, so it is done for those few that look nearest.
 _LOOKED_INTO = 8
+_MANY = 500  # files that differ, of which some are in nearly every object
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,20 @@ def _unlike_tree(manifest: Manifest, plan: Plan, scan: Scan) -> set[str]:
 
 
 def count_outdated(objects: Path, options: Iterable[str], files: Iterable[str]) -> int:
-    """Count the objects of a directory that were made from any of these options or files."""
+    """Count the objects of a directory that were made from any of these options or files.
+
+    Where many files differ, all objects count.
+    """
+    made = objects.rglob(".*.o.cmd")
+    files = set(files)
+    if len(files) > _MANY:
+        return sum(1 for _ in made)
     names = "|".join(re.escape(name.removeprefix(_OPTION)) for name in options)
     paths = "|".join(re.escape(path) for path in files)
     marks = rf"config/(?:{names})\)" if names else "", rf"/(?:{paths})\s" if paths else ""
     if not any(marks):
         return 0
     pattern = re.compile("|".join(mark for mark in marks if mark).encode())
-    made = objects.rglob(".*.o.cmd")
     return sum(pattern.search(path.read_bytes()) is not None for path in made)
 
 

@@ -7,14 +7,15 @@ import json
 import sys
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from zsfuzz.console.demise import demise_of
-from zsfuzz.errors import BootFailed, HarnessError, ZsfuzzError
+from zsfuzz.errors import BootFailed, HarnessError, OutputLost, ZsfuzzError
 from zsfuzz.findings.finding import Finding, finding_id
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.store import FindingStore
-from zsfuzz.findings.verdict import Reproduced, count_hits
+from zsfuzz.findings.verdict import Boot, Reproduced, count_hits
 from zsfuzz.outcome import EXIT_HARNESS_ERROR, Outcome
 from zsfuzz.runner import NOT_READY, Trouble
 from zsfuzz.spawn import EXIT_BOOT_FAILED
@@ -50,7 +51,8 @@ def save_boot_failure(config: WorkerConfig, error: BootFailed) -> Path:
 def _save_new(config: WorkerConfig, store: FindingStore, trouble: Trouble) -> Path:
     once = replace(trouble, outcome=Outcome.FLAKY, reason=f"{trouble.reason}; {ONCE}")
     saved = store.save(_finding(config, once))
-    seen = count_hits(lambda: _boots_so_again(config, trouble.title))
+    start = partial(start_machine, config, console=f"{config.name}-again.console")
+    seen = count_hits(lambda: boots_so_again(start, trouble.title))
     if not seen.hits:
         store.rewrite(_finding(config, once, seen))
         return saved.path
@@ -67,9 +69,10 @@ def _finding(config: WorkerConfig, trouble: Trouble, seen: Reproduced | None = N
     )  # fmt: skip
 
 
-def _boots_so_again(config: WorkerConfig, title: str) -> bool:
+def boots_so_again(start: Boot, title: str) -> bool:
+    """Tell whether the kernel complains once more, in the same way, when it boots."""
     try:
-        with start_machine(config, console=f"{config.name}-again.console"):
+        with start():
             return False
     except BootFailed as error:
         return boot_trouble(error).title == title
@@ -80,12 +83,26 @@ def _boots_so_again(config: WorkerConfig, title: str) -> bool:
 def give_up(config: WorkerConfig, error: ZsfuzzError) -> int:
     """Save what a worker that cannot go on still has in its hands; returns its exit code."""
     traceback.print_exception(error)
-    if isinstance(error.unsaved, Trouble):
-        detail = f"not replayed, since no other guest came up: {error}"
-        trouble = replace(error.unsaved, outcome=Outcome.FLAKY, reason=detail)
-        FindingStore(Path(config.output), config.findings).save(_finding(config, trouble))
-    if not isinstance(error, BootFailed):
+    try:
+        for trouble in error.unsaved:
+            if isinstance(trouble, Trouble):
+                _save_unsaved(config, trouble, error)
+        if not isinstance(error, BootFailed):
+            return EXIT_HARNESS_ERROR
+        sys.stderr.write(f"{error}\n")
+        save_boot_failure(config, error)
+    except OutputLost as lost:
+        sys.stderr.write(f"{lost}\n")
         return EXIT_HARNESS_ERROR
-    sys.stderr.write(f"{error}\n")
-    save_boot_failure(config, error)
     return EXIT_BOOT_FAILED
+
+
+def _save_unsaved(config: WorkerConfig, trouble: Trouble, error: ZsfuzzError) -> None:
+    """Save what nobody could look into, unless it is known: then it may have been counted."""
+    store = FindingStore(Path(config.output), config.findings)
+    if any(store.known(outcome, trouble.title) for outcome in (trouble.outcome, Outcome.FLAKY)):
+        return
+    why = f"not looked into any further: {error}"
+    reason = "; ".join(filter(None, (trouble.reason, why)))
+    store.save(_finding(config, replace(trouble, outcome=Outcome.FLAKY, reason=reason)))
+    store.close()

@@ -8,10 +8,10 @@ from pathlib import Path
 class ZsfuzzError(Exception):
     """Anything that zsfuzz raises on purpose; the text is for the user, and says what to do.
 
-    `unsaved` is the trouble that a program was in, where no other guest came up after it.
+    `unsaved` are the troubles that programs were in, if the error came while they were looked into.
     """
 
-    unsaved: object = None
+    unsaved: tuple[object, ...] = ()
 
 
 # ---- what the user gave us -----------------------------------------------------------------

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from zsfuzz.outcome import Outcome
-from zsfuzz.runner import Runner, Trouble
+from zsfuzz.runner import Runner, Trouble, carried
 
 INTERVAL = 2.0  # seconds between audits
 
@@ -44,7 +44,8 @@ class Auditor:
         trouble = self._runner.audit()
         if trouble is None:
             return None
-        wire = find_culprit(self._runner, suspects, trouble.title)
+        with carried(trouble):
+            wire = find_culprit(self._runner, suspects, trouble.title)
         self._next = time.monotonic() + INTERVAL
         if wire is None:
             return replace(trouble, outcome=Outcome.FLAKY)

@@ -6,17 +6,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zsfuzz.boot import boot
-from zsfuzz.bootfailure import boot_trouble
+from zsfuzz.bootfailure import boot_trouble, boots_so_again
 from zsfuzz.corpusfile import load_dir
 from zsfuzz.errors import BootFailed, ZsfuzzError
 from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.store import FindingStore
-from zsfuzz.findings.verdict import Reproduced, reproduce
+from zsfuzz.findings.verdict import Boot, Reproduced, count_hits, reproduce
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome, exit_code
 from zsfuzz.runner import Runner, Trouble
@@ -151,9 +152,6 @@ def _row(
     seconds = float(kernel.manifest["seconds"])
     try:
         smoke, saved = _test(kernel, seeds, programs, output)
-    except BootFailed as error:
-        trouble = boot_trouble(error)
-        return Row(*name, trouble.outcome, seconds, detail=trouble.title)
     except ZsfuzzError as error:
         return Row(*name, Outcome.HARNESS_ERROR, seconds, detail=str(error))
     if smoke.trouble is None:
@@ -165,20 +163,31 @@ def _row(
 def _test(
     kernel: Kernel, seeds: Sequence[bytes], programs: int, output: Path
 ) -> tuple[Smoke, Path | None]:
-    with (
-        tempfile.TemporaryDirectory(prefix="zsfuzz-matrix-") as work,
-        boot(kernel, Path(work) / "console") as machine,
-    ):
-        runner = Runner(machine, Model(machine.kernel))
-        smoke = smoke_test(runner, seeds, programs)
-        if smoke.trouble is None:
-            return smoke, None
-        seen = _reproduce(runner, smoke.trouble)
+    with tempfile.TemporaryDirectory(prefix="zsfuzz-matrix-") as work:
+        smoke, seen = _smoke(partial(boot, kernel, Path(work) / "console"), seeds, programs)
+    if smoke.trouble is None:
+        return smoke, None
     trouble = smoke.trouble if seen.hits else replace(smoke.trouble, outcome=Outcome.FLAKY)
     store = FindingStore(output)
     saved = store.save(_finding(kernel, trouble, seen))
     store.close()
     return Smoke(smoke.programs, trouble), saved.path
+
+
+def _smoke(start: Boot, seeds: Sequence[bytes], programs: int) -> tuple[Smoke, Reproduced]:
+    try:
+        with start() as machine:
+            runner = Runner(machine, Model(machine.kernel))
+            smoke = smoke_test(runner, seeds, programs)
+            return smoke, _reproduce(runner, smoke.trouble) if smoke.trouble else Reproduced(0, 0)
+    except ZsfuzzError as error:
+        for seen in error.unsaved:
+            if isinstance(seen, Trouble):
+                return Smoke(0, seen), Reproduced(0, 0)
+        if not isinstance(error, BootFailed):
+            raise
+        trouble = boot_trouble(error)
+        return Smoke(0, trouble), count_hits(lambda: boots_so_again(start, trouble.title))
 
 
 def _reproduce(runner: Runner, trouble: Trouble) -> Reproduced:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A pytest plugin: `pytest --zsfuzz-corpus corpus/` is one test for each program.
 
-All run on one guest, each with the dear check of what it left behind, so that the test that fails
-is the culprit's; `zsfuzz replay` is a hundred times as fast.  A broken file is an error of its own.
+All run on one guest (a fresh one after each trouble), each with the dear check of what it left
+behind, so that the test that fails is the culprit's; `zsfuzz replay` is a hundred times as fast.
+A broken file is an error of its own.
 Only pytest is imported until there is something to run, as this is loaded in each run of pytest.
 """
 
@@ -76,7 +77,7 @@ class Replay:
         return collected
 
     def trouble_of(self, wire: bytes) -> Trouble | None:
-        """Run a program on the guest, which is booted for the first one, and anew after an error.
+        """Run a program on the guest, which is booted when needed: after trouble and errors anew.
 
         What a failure of the harness has left of the old guest would look like a lost one.
         """
@@ -85,19 +86,28 @@ class Replay:
 
         try:
             self._runner = self._runner or self._boot()
-            return self._runner.run_and_audit(wire)
+            trouble = self._runner.examine(wire)
         except BootFailed as error:
-            self._end_guest()
-            return boot_trouble(error, wire)
+            trouble = boot_trouble(error, wire)
         except BaseException:
             self._end_guest()
             raise
+        if trouble is not None:
+            self._end_guest()
+        return trouble
 
     def _boot(self) -> Runner:
         from zsfuzz.boot import boot  # noqa: PLC0415
-        from zsfuzz.probe.kernel import probed  # noqa: PLC0415
         from zsfuzz.runner import Runner  # noqa: PLC0415
         from zsmodel import Model  # noqa: PLC0415
+
+        self.kernel = self.kernel or self._build()
+        self._scratch = TemporaryDirectory(prefix="zsfuzz-pytest-")
+        machine = boot(self.kernel, Path(self._scratch.name) / "console")
+        return Runner(machine, Model(machine.kernel))
+
+    def _build(self) -> Kernel:
+        from zsfuzz.probe.kernel import probed  # noqa: PLC0415
         from zstools.kernel import KernelSpec, ensure_kernel, usual_design  # noqa: PLC0415
 
         option = self._config.getoption
@@ -107,10 +117,7 @@ class Replay:
         design = usual_design(option("--zsfuzz-design"), tree)
         profile = option("--zsfuzz-profile")
         spec = KernelSpec(design, option("--zsfuzz-flavour"), tree, tuple(patches), profile=profile)
-        self.kernel = probed(ensure_kernel(spec))
-        self._scratch = TemporaryDirectory(prefix="zsfuzz-pytest-")
-        machine = boot(self.kernel, Path(self._scratch.name) / "console")
-        return Runner(machine, Model(machine.kernel))
+        return probed(ensure_kernel(spec))
 
     def _end_guest(self) -> None:
         if self._runner is not None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from zsfuzz.console.complaints import Splat, find_splats
@@ -50,9 +52,20 @@ class Trouble:
     console: str = ""
 
 
+@contextmanager
+def carried(trouble: Trouble) -> Iterator[None]:
+    """Let an error that ends all work carry what was found before, as its `unsaved`."""
+    try:
+        yield
+    except ZsfuzzError as error:
+        error.unsaved = (*error.unsaved, trouble)
+        raise
+
+
 class Runner:
     """Run programs on a target beside the model; after Trouble the guest is a fresh one.
 
+    `check`, `examine` and `look_around` leave that to the caller.
     HarnessError and GuestRefused pass through: they are faults of ours, not of the kernel.  A guest
     that someone kills from outside is replaced and counted in `killed`, and the program run again.
     """
@@ -67,12 +80,12 @@ class Runner:
         """Run one well-formed program; None means that kernel and model agree."""
         trouble = self.check(wire)
         if trouble is not None:
-            try:
-                self.target.restart()
-            except ZsfuzzError as error:
-                error.unsaved = trouble
-                raise
+            self._restart_after(trouble)
         return trouble
+
+    def _restart_after(self, trouble: Trouble) -> None:
+        with carried(trouble):
+            self.target.restart()
 
     def check(self, wire: bytes) -> Trouble | None:
         """Run a program, and leave it to the caller to restart the target after trouble.
@@ -152,14 +165,18 @@ class Runner:
 
         Lockdep and kmemleak complain there and do not taint the kernel.
         """
+        trouble = self.look_around()
+        if trouble is not None:
+            self._restart_after(trouble)
+        return trouble
+
+    def look_around(self) -> Trouble | None:
+        """Audit, and leave it to the caller to restart the target after trouble."""
         try:
-            trouble = self._audit_once()
+            return self._audit_once()
         except GuestKilled:  # and with it what could have been seen
             self.replace_killed()
             return None
-        if trouble is not None:
-            self.target.restart()
-        return trouble
 
     def _audit_once(self) -> Trouble | None:
         try:
@@ -183,17 +200,24 @@ class Runner:
 
     def run_and_audit(self, wire: bytes) -> Trouble | None:
         """Run a program, then the dear check of what it left behind; HarnessError as `check`."""
+        trouble = self.examine(wire)
+        if trouble is not None:
+            self._restart_after(trouble)
+        return trouble
+
+    def examine(self, wire: bytes) -> Trouble | None:
+        """Run a program and audit; it is left to the caller to restart the target after trouble.
+
+        HarnessError as `check`.
+        """
         for _ in range(KILLED_IN_A_ROW):
             killed = self.killed
-            trouble = self.run(wire)
+            trouble = self.check(wire)
             if trouble is not None:
                 return trouble
-            found = self.audit()
+            found = self.look_around()
             if found is not None:
-                return Trouble(
-                    found.outcome, found.title, wire, found.reason,
-                    splat=found.splat, console=found.console,
-                )  # fmt: skip
+                return replace(found, wire=wire)
             if self.killed == killed:
                 return None
         raise HarnessError(_KILLED.format("while they were looked at"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from guest_support import SEEDS, built, zsfuzz
 
+from zsfuzz import matrix
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 
 PATCH = Path(__file__).with_name("dies-at-boot.patch")
@@ -71,3 +72,12 @@ def test_a_campaign_keeps_it_as_a_finding(folder: Path) -> None:
     assert done.returncode == EXIT_FINDINGS, done.stderr
     status = zsfuzz("campaign", "status", "campaign", "--json", cwd=folder)
     assert [found["title"] for found in json.loads(status.stdout)["findings"]] == [TITLE]
+
+
+def test_a_row_of_the_matrix_keeps_it_as_a_finding(folder: Path) -> None:
+    kernel = built("zspage", "plain", PATCH)
+    smoke, saved = matrix._test(kernel, [], 0, folder / "matrix")
+    assert smoke.trouble is not None
+    assert (smoke.trouble.title, smoke.trouble.outcome) == (TITLE, Outcome.KERNEL_SPLAT)
+    assert saved is not None
+    assert "reproduced 10/10" in (saved / "report.txt").read_text()

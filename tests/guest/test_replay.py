@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guest_support import PATIENCE, ROOT, built, machine_of, zsfuzz
 
 from zsfuzz.corpusfile import Entry, save
-from zsfuzz.errors import HarnessError
+from zsfuzz.errors import BootFailed, GuestKilled, HarnessError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import Outcome
@@ -34,6 +35,15 @@ from zsfuzz.workerconfig import WorkerConfig, start_machine, worker_config
 from zsmodel import Kernel, Model
 
 CORPUS = ROOT / "corpus"
+WARNING = """\
+------------[ cut here ]------------
+WARNING: mm/memcontrol.c:180 at obj_cgroup_release+0x1a/0x20, CPU#0: init/1
+Call Trace:
+ [<6001>] obj_cgroup_release+0x1a/0x20
+---[ end trace 0000000000000000 ]---
+"""
+WARNING_TITLE = "WARNING in obj_cgroup_release"
+COMPLAINT = "the kernel complained while it booted: WARNING in obj_cgroup_release"
 MARK = parse_program("o0 = malloc(p0, size=77)\nshrink(p3)").wire
 LEAK = parse_program("o0 = malloc(p0, size=78)").wire
 RESULT_AREA = 1_433_600  # bytes, in the ring
@@ -170,6 +180,39 @@ def test_a_program_that_leaks_is_seen_though_another_one_takes_its_guest_down(
     assert verdicts[1].title == ORPHAN_TITLE
 
 
+class LeakyTwice(Machine):
+    """One program makes the kernel warn at the next audit, another one leaves an owner behind."""
+
+    seen: tuple[bytes, ...] = ()
+
+    def post(self, wire: bytes) -> None:
+        self.seen += (wire,)
+        super().post(wire)
+
+    def post_many(self, programs: Sequence[bytes]) -> None:
+        self.seen += tuple(programs)
+        super().post_many(programs)
+
+    def restart(self) -> None:
+        super().restart()
+        self.seen = ()
+
+    def console(self) -> str:
+        return super().console() + (WARNING if OTHERS[3] in self.seen else "")
+
+    def audit(self) -> int:
+        return super().audit() + (LEAK in self.seen)
+
+
+def test_two_programs_that_leave_different_things_behind_are_both_found(tmp_path: Path) -> None:
+    tasks = tasks_of(*OTHERS[:20], LEAK, *OTHERS[20:], LEAK)
+    verdicts = verdicts_of(tmp_path, Model, tasks, kind=LeakyTwice)
+    assert {verdict.path.stem: verdict.title for verdict in verdicts} == {
+        "3": WARNING_TITLE, "20": ORPHAN_TITLE, "151": ORPHAN_TITLE,
+    }  # fmt: skip
+    assert {verdict.hits for verdict in verdicts} <= {1, 3}
+
+
 class Failing(Machine):
     """The harness fails when its second batch is to be run, or at the first audit."""
 
@@ -192,15 +235,38 @@ class FailingAtAudit(Failing):
     at_audit = True
 
 
-@pytest.mark.parametrize("kind", [Failing, FailingAtAudit])
-def test_what_was_decided_before_the_harness_fails_still_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Machine]
-) -> None:
+class FailingWhenRunAgain(Failing):
+    """The harness fails in the second pass, of programs that no audit has told of yet."""
+
+    at_audit = True
+    audits = 0
+
+    def audit(self) -> int:
+        self.audits += 1
+        return super().audit() if self.audits > 1 else 0
+
+
+class Refusing(Failing):
+    """The kernel complains when another guest boots for the second time."""
+
+    at_audit = True
+    boots = 0
+
+    def restart(self) -> None:
+        self.boots += 1
+        if self.boots > 1:
+            raise BootFailed(COMPLAINT, "")
+        super().restart()
+
+
+def result_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Machine],
+    wires: Sequence[bytes] = (*OTHERS[:10], MARK, *OTHERS[10:]),
+) -> dict[str, Any]:  # fmt: skip
+    """Replay programs, of which MARK is in trouble, in a worker on such a machine."""
     kernel = built("zspage", "plain")
-    wires = [*OTHERS[:10], MARK, *OTHERS[10:]]
-    files = [str(save(tmp_path, Entry(Program.from_wire(wire)), durable=False)) for wire in wires]
-    mark = files[10]
-    (tmp_path / "replay.list").write_text(json.dumps(files))
+    files = [str(save(folder, Entry(Program.from_wire(wire)), durable=False)) for wire in wires]
+    (folder / "replay.list").write_text(json.dumps(files))
 
     def start(config: WorkerConfig, *, console: str) -> Machine:
         machine = start_machine(config, console=console)
@@ -211,14 +277,65 @@ def test_what_was_decided_before_the_harness_fails_still_counts(
     monkeypatch.setattr(worker, "Model", WrongModel)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(gc, "freeze", lambda: None)
-    config = worker_config(kernel, name="replay", role="replay", work=tmp_path, output=tmp_path)
+    config = worker_config(kernel, name="replay", role="replay", work=folder, output=folder)
     ReplayWorker(config).run()
-    result = json.loads((tmp_path / "replay.results").read_text())
+    result: dict[str, Any] = json.loads((folder / "replay.results").read_text())
+    mark = files[wires.index(MARK)]
+    return result | {"mark": mark, "others": {*files} - {mark}}
+
+
+@pytest.mark.parametrize("kind", [Failing, FailingAtAudit])
+def test_what_was_decided_before_the_harness_fails_still_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Machine]
+) -> None:
+    result = result_of(tmp_path, monkeypatch, kind)
     assert result["failed"] == "no space on /dev/shm"
-    assert [verdict["path"] for verdict in result["verdicts"]] == [mark]
-    told = {*result["not_run"], *result["not_audited"]}
-    assert told | {mark} == set(files)  # nobody knows of the others
-    assert (set(result["not_run"]) == set()) == (kind is FailingAtAudit)
+    assert [verdict["path"] for verdict in result["verdicts"]] == [result["mark"]]
+    assert set(result["undecided"]) == result["others"]  # nobody knows of them
+
+
+def test_programs_whose_second_run_was_cut_short_did_not_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(tmp_path, monkeypatch, FailingWhenRunAgain)
+    assert result["failed"] == "no space on /dev/shm"
+    # Those that shared a guest with the one in trouble; an audit told of the others.
+    assert set(result["undecided"]) < result["others"]
+    assert result["undecided"]
+
+
+def test_a_kernel_that_complains_when_it_boots_once_more_is_no_failure_of_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(tmp_path, monkeypatch, Refusing)
+    assert (result["failed"], result["complaint"]) == ("", COMPLAINT)
+    assert set(result["undecided"]) == result["others"]
+    (verdict,) = result["verdicts"]  # its first replay had shown it once more
+    assert (verdict["path"], verdict["outcome"]) == (result["mark"], Outcome.DIVERGENCE.value)
+    assert (verdict["hits"], verdict["tries"]) == (1, 1)
+
+
+def test_the_last_program_of_all_may_end_in_a_boot_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(tmp_path, monkeypatch, Refusing, [MARK])
+    assert [verdict["path"] for verdict in result["verdicts"]] == [result["mark"]]
+    assert (result["complaint"], result["undecided"]) == (COMPLAINT, [])
+
+
+class AlwaysKilled(Machine):
+    """Somebody ends each guest when it is looked at."""
+
+    def audit(self) -> int:
+        raise GuestKilled("the guest was killed by SIGKILL")
+
+
+def test_programs_of_which_no_audit_ever_tells_did_not_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(tmp_path, monkeypatch, AlwaysKilled)
+    assert result["failed"] == ""
+    assert set(result["undecided"]) == result["others"]
 
 
 def test_a_difference_that_does_not_come_again_is_flaky(tmp_path: Path) -> None:
@@ -312,29 +429,23 @@ FAILS_ONCE = """\
 from unittest.mock import patch
 from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
-real = Machine._start
-def start(machine, failed=[]):
-    if hasattr(machine, "kernel") and not failed:
-        failed.append(True)
+def audit(machine, audits=[]):
+    audits.append(1)
+    if len(audits) == 2:
         raise HarnessError("no space on /dev/shm")
-    return real(machine)
-def audit(machine, lost=[]):
-    if not lost:
-        lost.append(True)
-        return 1  # which makes the runner start another guest
-    return 0
-patch.object(Machine, "_start", start).start()
+    return len(audits) == 1  # an owner is left
 patch.object(Machine, "audit", audit).start()
 """
 
 
 def test_pytest_shows_a_failure_of_the_harness_as_an_error_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
-    for wire in (MARK, OTHERS[0]):
+    for wire in (MARK, *OTHERS[:2]):
         save(folder, Entry(Program.from_wire(wire)))
     (tmp_path / "conftest.py").write_text(FAILS_ONCE)
     done = pytest_of(folder, tmp_path)
-    assert "1 passed, 1 error in" in done.stdout
+    assert "1 failed, 1 passed, 1 error in" in done.stdout
+    assert ORPHAN_TITLE in done.stdout
     assert "error, not a verdict on the kernel: no space on /dev/shm" in done.stdout
 
 

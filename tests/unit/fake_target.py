@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, KernelSplat
+from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, HarnessError, KernelSplat
 from zsfuzz.program import Opcode, Program
 from zsfuzz.runner import Runner
 from zsmodel import Kernel, Model, zspage
@@ -70,6 +70,7 @@ class FakeTarget:
         self.hangs = False
         self.killed = self.audits_killed = 0
         self.starts = 1
+        self.starts_left: int | None = None  # before the harness fails; None: no limit
         self.wires: list[bytes] = []  # all that was run
         self.since_start: list[bytes] = []
 
@@ -111,6 +112,10 @@ class FakeTarget:
         return "Linux version 7.2.13"
 
     def restart(self) -> None:
+        if self.starts_left is not None:
+            if not self.starts_left:
+                raise HarnessError("no space on /dev/shm")
+            self.starts_left -= 1
         self.starts += 1
         self.since_start.clear()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zsfuzz.console.complaints import last_words
-from zsfuzz.console.demise import demise_of
+from zsfuzz.console.complaints import find_splats, last_words
+from zsfuzz.console.demise import blames_kernel, demise_of
 from zsfuzz.errors import GuestHang, GuestKilled, GuestLost, HarnessError, KernelSplat
 from zsfuzz.outcome import Outcome
 
@@ -61,3 +61,21 @@ def test_a_guest_that_was_killed_from_outside_is_a_failure_of_the_harness():
 def test_a_guest_that_complained_and_was_killed_then_has_the_complaint_for_a_title():
     lost = GuestKilled("the guest was killed by SIGKILL", log("migration-loses-array"))
     assert verdict(lost) == (Outcome.KERNEL_SPLAT, "NULL pointer in obj_store_objcg")
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("migration-loses-array", True),  # a complaint, then a panic
+        ("silent-death", False),
+        ("host-memory", False),
+        ("panic", False),
+    ],
+)
+def test_at_boot_the_first_complaint_says_whose_fault_it_is(name, kernels):
+    assert blames_kernel(find_splats(log(name))) is kernels
+
+
+def test_at_boot_a_want_of_memory_excuses_what_came_before():
+    for end in ("out-of-memory", "host-memory"):
+        assert not blames_kernel(find_splats(log("warn") + "\n" + log(end)))

@@ -16,7 +16,7 @@ from zsfuzz.cli import main
 from zsfuzz.outcome import Outcome
 from zsfuzz.replay.formats import to_json, to_junit, to_ktap, to_text
 from zsfuzz.replay.run import Shard
-from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, not_run
+from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, undecided
 
 GOOD = Verdict(Path("corpus/a.msgpack"), Outcome.AGREE)
 BAD = Verdict(
@@ -111,8 +111,8 @@ def test_exit_codes(verdicts, errors, code) -> None:
     assert ReplayReport(verdicts, errors).exit_code == code
 
 
-def test_what_the_harness_could_not_run_is_an_error_in_each_format() -> None:
-    left = not_run(Path("corpus/e.msgpack"), "no space on /dev/shm")
+def test_what_the_harness_could_undecided_is_an_error_in_each_format() -> None:
+    left = undecided(Path("corpus/e.msgpack"), "no space on /dev/shm")
     report = replace(REPORT, verdicts=(GOOD, left), errors=())
     assert report.exit_code == 2
     assert report.troubled == ()
@@ -120,14 +120,26 @@ def test_what_the_harness_could_not_run_is_an_error_in_each_format() -> None:
     assert case.find("error").attrib == {
         "message": "no space on /dev/shm", "type": "harness error"
     }  # fmt: skip
-    assert "  not ok 2 corpus/e.msgpack # ERROR not run" in to_ktap(report).splitlines()
-    (named,) = json.loads(to_json(report))["not_run"]
+    assert "  not ok 2 corpus/e.msgpack # ERROR undecided" in to_ktap(report).splitlines()
+    (named,) = json.loads(to_json(report))["undecided"]
     assert named == {"path": "corpus/e.msgpack", "reason": "no space on /dev/shm"}
     text = to_text(report, few=0).splitlines()
     assert text == [
-        "1 programs were not run to the end: no space on /dev/shm",
-        "2 programs, 0 in trouble, 1 not run, 0 files that could not be used",
+        "1 programs are undecided: no space on /dev/shm",
+        "2 programs, 0 in trouble, 1 undecided, 0 files that could not be used",
     ]
+
+
+def test_a_kernel_that_complains_at_a_boot_is_no_failure_of_the_harness() -> None:
+    left = undecided(Path("corpus/e.msgpack"), "the kernel complained")
+    report = ReplayReport((GOOD, left), complaints=("the kernel complained",))
+    assert report.exit_code == 1
+    assert json.loads(to_json(report))["complaints"] == ["the kernel complained"]
+    assert replace(report, failures=("no space on /dev/shm",)).exit_code == 2
+
+
+def test_what_was_not_replayed_says_so() -> None:
+    assert replace(BAD, hits=0, tries=0).words == "divergence (not replayed)"
 
 
 def test_what_is_flaky_is_in_trouble() -> None:

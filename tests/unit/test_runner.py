@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from fake_target import (
     KERNEL,
@@ -17,7 +19,7 @@ from fake_target import (
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
-from zsfuzz.runner import ORPHAN_TITLE
+from zsfuzz.runner import ORPHAN_TITLE, Runner, Trouble
 from zsfuzz.text import parse_program
 from zsmodel import Model
 
@@ -122,6 +124,34 @@ def test_a_check_leaves_the_guest_as_it_is() -> None:
     target = FakeTarget(free_keeps_owner)
     assert runner_on(target).check(KEPT) is not None
     assert target.starts == 1
+
+
+@pytest.mark.parametrize("run", [Runner.run, Runner.run_and_audit, Runner.replay])
+def test_what_was_seen_before_no_other_guest_comes_up_is_not_lost(
+    run: Callable[[Runner, bytes], Trouble | None],
+) -> None:
+    target = FakeTarget(free_keeps_owner)
+    target.starts_left = 0
+    with pytest.raises(HarnessError, match="no space") as raised:
+        run(runner_on(target), KEPT)
+    assert [seen.title for seen in raised.value.unsaved] == [KEPT_TITLE]
+
+
+def test_what_an_audit_has_seen_is_not_lost_either() -> None:
+    target = FakeTarget(leaks=frees)
+    target.starts_left = 0
+    runner = runner_on(target)
+    assert runner.check(KEPT) is None
+    with pytest.raises(HarnessError, match="no space") as raised:
+        runner.audit()
+    assert [seen.title for seen in raised.value.unsaved] == [ORPHAN_TITLE]
+
+
+def test_an_examination_leaves_the_guest_as_it_is() -> None:
+    target = FakeTarget(leaks=frees)
+    trouble = runner_on(target).examine(KEPT)
+    assert trouble is not None
+    assert (trouble.title, trouble.wire, target.starts) == (ORPHAN_TITLE, KEPT, 1)
 
 
 # ---- guests that are killed from outside -------------------------------------------------------

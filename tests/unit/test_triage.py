@@ -17,12 +17,14 @@ from fake_target import (
     runner_on,
 )
 
+from zsfuzz.bootfailure import give_up
 from zsfuzz.errors import HarnessError
 from zsfuzz.findings import followup
 from zsfuzz.findings.store import list_findings
 from zsfuzz.findings.triage import TROUBLES, Triage
+from zsfuzz.history import Auditor
 from zsfuzz.mutation.rawbytes import decode
-from zsfuzz.outcome import Outcome
+from zsfuzz.outcome import EXIT_HARNESS_ERROR, Outcome
 from zsfuzz.program import Program
 from zsfuzz.runner import ORPHAN_TITLE, Trouble
 from zsfuzz.stats import Stats
@@ -226,3 +228,55 @@ def test_a_program_is_in_a_file_while_it_is_looked_into(tmp_path):
     desk.handle(trouble)
     assert trouble.wire == decode(seen[0])
     assert not list((tmp_path / TROUBLES).iterdir())
+
+
+# ---- when nothing more can be found out ------------------------------------------------------
+
+
+def test_trouble_is_saved_though_no_other_guest_comes_up(tmp_path: Path) -> None:
+    target = FakeTarget(free_keeps_owner)
+    desk = Desk(tmp_path, target)
+    trouble = desk.runner.run(WIRE)
+    target.starts_left = 0
+    with pytest.raises(HarnessError) as raised:
+        desk.handle(trouble)
+    assert list_findings(tmp_path) == []
+    assert give_up(config_in(tmp_path), raised.value) == EXIT_HARNESS_ERROR
+    (finding,) = list_findings(tmp_path)
+    assert (finding["title"], finding["outcome"]) == (trouble.title, Outcome.FLAKY.value)
+    assert "not looked into any further: no space on /dev/shm" in desk.report()
+
+
+def test_what_an_audit_saw_is_saved_though_its_cause_cannot_be_looked_for(tmp_path: Path) -> None:
+    target = FakeTarget(leaks=lambda program: has_in_order(program, "compact"))
+    auditor = Auditor(runner_on(target))
+    assert auditor._runner.check(WIRE) is None
+    auditor.note(WIRE)
+    target.starts_left = 1
+    with pytest.raises(HarnessError) as raised:
+        auditor.audit(0.0)
+    give_up(config_in(tmp_path), raised.value)
+    (finding,) = list_findings(tmp_path)
+    assert (finding["title"], finding["outcome"]) == (ORPHAN_TITLE, Outcome.FLAKY.value)
+
+
+def test_what_is_known_is_not_counted_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    trouble = desk.runner.run(WIRE)
+    desk.handle(trouble)
+    error = HarnessError("no space on /dev/shm")
+    error.unsaved = (trouble,)
+    give_up(config_in(tmp_path), error)
+    (finding,) = list_findings(tmp_path)
+    assert finding["seen"] == 1
+
+
+def test_a_full_disk_at_the_end_is_told_and_no_kernel_is_blamed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path, FakeTarget(free_keeps_owner))
+    error = HarnessError("no space on /dev/shm")
+    error.unsaved = (desk.runner.run(WIRE),)
+    (tmp_path / "findings").write_text("")  # no folder can be made there
+    assert give_up(config_in(tmp_path), error) == EXIT_HARNESS_ERROR
+    assert str(tmp_path / "findings") in capsys.readouterr().err

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zsfuzz.console.complaints import HOST, Splat, find_splats, last_words
 from zsfuzz.errors import (
     BootFailed,
@@ -13,6 +15,19 @@ from zsfuzz.errors import (
     Unanswered,
 )
 from zsfuzz.outcome import Outcome
+
+# What also comes of a guest without memory or agent, or of a host that is too busy.
+_PERHAPS_OURS = {"panic", "stall", "lockup", "hung task"}
+
+
+def blames_kernel(splats: Sequence[Splat]) -> bool:
+    """Tell of complaints at boot whether they are evidence against the kernel.
+
+    The first one decides, as a warning may end in a panic; a want of memory excuses all others.
+    """
+    if not splats or any(splat.kind in (HOST, "out of memory") for splat in splats):
+        return False
+    return splats[0].kind not in _PERHAPS_OURS
 
 
 def demise_of(error: Unanswered | KernelSplat | BootFailed) -> tuple[Outcome, str, Splat | None]:

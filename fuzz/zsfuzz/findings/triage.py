@@ -19,7 +19,7 @@ from zsfuzz.mutation.rawbytes import encode
 from zsfuzz.outcome import Outcome
 from zsfuzz.program import OP_SIZE
 from zsfuzz.report.reach import with_reach
-from zsfuzz.runner import Runner, Trouble
+from zsfuzz.runner import Runner, Trouble, carried
 from zsfuzz.stats import Stats
 from zsfuzz.workerconfig import WorkerConfig, start_machine
 
@@ -75,10 +75,11 @@ class Triage:
 
         If the title is that of a flaky finding, this one replaces it, or is forgotten.
         """
-        finding = first_account(
-            self._runner, trouble, self._stopping,
-            kernel=self._manifest, seed=self._config.seed, flavours=(self._config.flavour,),
-        )  # fmt: skip
+        with carried(trouble):
+            finding = first_account(
+                self._runner, trouble, self._stopping,
+                kernel=self._manifest, seed=self._config.seed, flavours=(self._config.flavour,),
+            )  # fmt: skip
         if flaky and finding.outcome is Outcome.FLAKY:
             return
         if not self._store.save(finding).new:

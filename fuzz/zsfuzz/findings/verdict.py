@@ -121,4 +121,4 @@ def try_elsewhere(trouble: Trouble, guests: Mapping[str, Boot]) -> Elsewhere:
 
 def _run_once(start: Boot, wire: bytes) -> Trouble | None:
     with start() as machine:
-        return Runner(machine, Model(machine.kernel)).run_and_audit(wire)
+        return Runner(machine, Model(machine.kernel)).examine(wire)

@@ -11,15 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from zsfuzz.console.complaints import HOST, find_splats
+from zsfuzz.console.complaints import find_splats
+from zsfuzz.console.demise import blames_kernel
 from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.guest.process import UmlProcess
 from zsfuzz.guest.ring import RingPlace
 
 # What a kernel that never gets ready is given, in seconds; it takes 0.1 to 0.5.
 START_LIMIT = 30.0
-# What also comes of a guest without memory or agent, or of a host that is too busy.
-_PERHAPS_OURS = {HOST, "panic", "out of memory", "stall", "lockup", "hung task"}
 _TELLING = ("zsfuzz: ", "zsfuzz-agent: ", "No space")  # in lines that say why it did not start
 
 
@@ -60,7 +59,7 @@ class Uml(UmlProcess):
         splats = find_splats(console)
         if splats:
             reason = f"{reason}: {splats[0].title}"
-        if splats and not self.killed and not any(splat.kind in _PERHAPS_OURS for splat in splats):
+        if blames_kernel(splats) and not self.killed:
             return BootFailed(reason, console)
         lines = console.splitlines()
         said = [line for line in lines if any(word in line for word in _TELLING)] or lines[-5:]

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zsfuzz.console.demise import demise_of
 from zsfuzz.errors import GuestKilled, KernelSplat, Unanswered
 from zsfuzz.findings.followup import finding_of
+from zsfuzz.findings.verdict import Reproduced
 from zsfuzz.history import find_culprit
 from zsfuzz.lockstep import Disagreement
 from zsfuzz.outcome import Outcome
@@ -32,8 +33,22 @@ class Task(NamedTuple):
     wire: bytes
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What is known so far of a program, or of one of several, that is looked into."""
+
+    task: Task
+    trouble: Trouble
+    hits: int = 0
+    tries: int = 0
+    others: int = 0
+
+
 class Judge:
-    """Decide on programs that did not just agree; after each call the guest is a fresh one."""
+    """Decide on programs that did not just agree; then the guest is a fresh one.
+
+    What is seen counts from that moment on, even if the harness fails while it is looked into.
+    """
 
     def __init__(self, runner: Runner, manifest: Mapping[str, Any], config: WorkerConfig) -> None:
         self._runner = runner
@@ -41,36 +56,28 @@ class Judge:
         self._config = config
         self._titles: Counter[str] = Counter()
         self._found: dict[Path, Verdict] = {}
+        self._open: dict[Path, _Seen] = {}
 
     @property
     def verdicts(self) -> list[Verdict]:
         """List the verdicts on all programs that did not agree."""
-        return list(self._found.values())
+        return [*self._found.values(), *map(self._verdict, self._open.values())]
 
-    def knows(self, task: Task) -> bool:
+    def knows(self, path: Path) -> bool:
         """Tell whether it was decided that a program did not agree."""
-        return task.path in self._found
+        return path in self._found
 
     def differs(self, task: Task, kernel: bytes, model: bytes) -> None:
         """Decide on a program whose answers differ, kernel and model being what they said."""
-        trouble = self._runner.differs(Disagreement(task.wire, kernel, model))
-        self._runner.target.restart()
-        self.found(task, trouble)
+        self._look_into(task, self._runner.differs(Disagreement(task.wire, kernel, model)))
 
-    def found(self, task: Task, trouble: Trouble) -> None:
-        """Decide on a program that was seen in trouble: does it show again on a fresh guest."""
-        if self.knows(task):
-            return
-        tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
-        again: list[Trouble | None] = []
-        try:
-            for _ in range(tries):
-                again.append(self._runner.replay(task.wire))  # noqa: PERF401 - one may raise
-        finally:  # where no other guest comes up, what was seen still counts
-            hits = [found for found in again if found is not None]
-            verdict = hits[0] if hits else replace(trouble, outcome=Outcome.FLAKY)
-            self._titles[verdict.title] += 1
-            self._add(task, verdict, len(hits), len(again))
+    def runs_well(self, task: Task, suspects: Sequence[Task] = ()) -> bool:
+        """Run a program on the present guest; if it is in trouble, decide on it alone."""
+        trouble = self._runner.check(task.wire)
+        if trouble is not None:
+            self._acquit(suspects)
+            self._look_into(task, trouble)
+        return trouble is None
 
     def search(self, batch: Sequence[Task], error: Unanswered | KernelSplat) -> None:
         """Run a batch that ended badly again, one by one, and decide on those in trouble."""
@@ -78,59 +85,92 @@ class Judge:
         if trouble is None:
             self._runner.replace_killed()
         else:
+            self._suspect(batch, trouble)
             self._runner.target.restart()
-        guilty = 0
         for task in batch:
-            found = self._runner.run(task.wire)
-            if found is not None:
-                guilty += 1
-                self.found(task, found)
+            self.runs_well(task, batch)
+        self._blame(batch)
         self._runner.target.restart()  # no audit looks at what these may have left
-        if trouble is not None and not guilty:
-            self._blame_all(batch, trouble)
 
-    def left_behind(self, tasks: Sequence[Task], trouble: Trouble) -> None:
-        """Find the programs that left behind what an audit has seen, one after the other."""
-        rest = list(tasks)
-        while rest and self._titles[trouble.title] < CULPRITS:
-            wire = find_culprit(self._runner, [task.wire for task in rest], trouble.title)
-            if wire is None:
-                break
-            guilty = next(task for task in rest if task.wire == wire)
-            self.found(guilty, replace(trouble, wire=wire))
-            rest = [task for task in rest if task.wire != wire]
-            if not self._still(rest, trouble.title):
-                return
-        outcome = trouble.outcome if self._titles[trouble.title] else Outcome.FLAKY
-        self._blame_all(rest, replace(trouble, outcome=outcome))
+    def left_behind(self, tasks: Sequence[Task], trouble: Trouble) -> list[Task]:
+        """Find a program that left behind what an audit has seen; the others are to run again.
 
-    def _still(self, tasks: Sequence[Task], title: str) -> bool:
+        None are if nobody can tell which it was, or if too many do the same.
+        """
+        self._suspect(tasks, trouble)
+        self._runner.target.restart()
+        wire = None
+        if self._titles[trouble.title] < CULPRITS:
+            wire = find_culprit(self._runner, [task.wire for task in tasks], trouble.title)
+        if wire is None:
+            known = self._titles[trouble.title] > 0
+            self._blame(tasks, trouble.outcome if known else Outcome.FLAKY)
+            return []
+        self._acquit(tasks)
         for task in tasks:
-            self._runner.run(task.wire)
-        found = self._runner.audit()
-        return found is not None and found.title == title
+            if task.wire == wire:
+                self._look_into(task, replace(trouble, wire=wire))
+        return [task for task in tasks if task.wire != wire]
 
-    def _blame_all(self, tasks: Sequence[Task], trouble: Trouble) -> None:
-        """Say of the first that it, or one of the others, is the cause: nobody knows which."""
-        unknown = [task for task in tasks if not self.knows(task)]
-        if unknown:
-            first = unknown[0]
-            self._add(first, trouble, 0, 1, len(unknown) - 1)
+    # ---- one program ------------------------------------------------------------------------
 
-    def _add(self, task: Task, trouble: Trouble, hits: int, tries: int, others: int = 0) -> None:
-        if self.knows(task):
+    def _look_into(self, task: Task, trouble: Trouble) -> None:
+        """Decide on a program that was seen in trouble: does it show again on a fresh guest."""
+        if self.knows(task.path):
+            self._runner.target.restart()
             return
-        trouble = replace(trouble, wire=task.wire)
+        seen = _Seen(task, replace(trouble, outcome=Outcome.FLAKY))
+        tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
+        for tried in range(tries + 1):
+            self._open[task.path] = seen
+            self._runner.target.restart()
+            if tried < tries:
+                seen = _counted(seen, self._runner.examine(task.wire))
+        self._titles[seen.trouble.title] += 1
+        self._decide(seen)
+
+    # ---- one of several ---------------------------------------------------------------------
+
+    def _suspect(self, tasks: Sequence[Task], trouble: Trouble) -> None:
+        unknown = [task for task in tasks if not self.knows(task.path)]
+        if unknown:
+            first, others = unknown[0], len(unknown) - 1
+            flaky = replace(trouble, outcome=Outcome.FLAKY)
+            self._open[first.path] = _Seen(first, flaky, 0, 1, others)
+
+    def _acquit(self, tasks: Sequence[Task]) -> None:
+        """Take back that it is one of them."""
+        for task in tasks:
+            self._open.pop(task.path, None)
+
+    def _blame(self, tasks: Sequence[Task], outcome: Outcome = Outcome.FLAKY) -> None:
+        """Say of the suspect that it, or one of the others, is the cause: nobody knows which."""
+        for seen in [self._open[task.path] for task in tasks if task.path in self._open]:
+            self._decide(replace(seen, trouble=replace(seen.trouble, outcome=outcome)))
+
+    def _decide(self, seen: _Seen) -> None:
+        self._open.pop(seen.task.path, None)
+        self._found[seen.task.path] = self._verdict(seen)
+
+    def _verdict(self, seen: _Seen) -> Verdict:
+        trouble = replace(seen.trouble, wire=seen.task.wire)
         finding = finding_of(
             trouble,
             kernel=self._manifest,
             flavours=(self._config.flavour,),
-            reproduced=(hits, tries),
+            reproduced=Reproduced(seen.hits, seen.tries).pair,
         )
-        text = render(finding, task.path)
-        self._found[task.path] = Verdict(
-            task.path, trouble.outcome, hits, tries, trouble.title, text, others
+        text = render(finding, seen.task.path)
+        return Verdict(
+            seen.task.path, trouble.outcome, seen.hits, seen.tries, trouble.title, text, seen.others
         )
+
+
+def _counted(seen: _Seen, again: Trouble | None) -> _Seen:
+    """Count one more try; the first one that shows something is what is reported."""
+    hits = seen.hits + (again is not None)
+    trouble = again if again is not None and not seen.hits else seen.trouble
+    return replace(seen, trouble=trouble, hits=hits, tries=seen.tries + 1)
 
 
 def _batch_trouble(error: Unanswered | KernelSplat) -> Trouble | None:

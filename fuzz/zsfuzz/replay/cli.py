@@ -64,7 +64,8 @@ def replay(
 ) -> None:
     """Run saved programs (files, or folders of them) again and say how each ends.
 
-    Exit codes: 0 all agree, 1 some do not, 2 the harness failed or a file cannot be used.
+    Exit codes: 0 all agree, 1 some do not, 2 the harness failed, a file cannot be used, or some are
+    undecided and all others agree.
     """
     report = run_replay(take_kernel(as_saved(spec, *paths)), paths, times, shard, jobs)
     text = _render(report, form)
@@ -75,6 +76,8 @@ def replay(
         say(report.last_line)
     for bad in (*report.errors, *report.failures):
         say(f"error: {bad}", err=True)
+    for complaint in report.complaints:
+        say(f"a guest does not get ready, as its kernel complains: {complaint}", err=True)
     ctx.exit(report.exit_code)
 
 

@@ -81,7 +81,7 @@ _Result = tuple[bool, str, str, list[str]]  # good, name, directive, diagnostic 
 def _ktap_verdict(verdict: Verdict) -> _Result:
     name = _ktap_name(str(verdict.path))
     if verdict.unknown:
-        return False, name, " # ERROR not run", f"{name}: {verdict.title}".splitlines()
+        return False, name, " # ERROR undecided", f"{name}: {verdict.title}".splitlines()
     if not verdict.troubled:
         return True, name, "", []
     lines = [f"{name}: {verdict.words}", *verdict.text.splitlines()]
@@ -116,7 +116,8 @@ def to_json(report: ReplayReport) -> str:
         "jobs": report.jobs,
         "in_trouble": [verdict.as_dict() for verdict in report.troubled],
         "failures": list(report.failures),
-        "not_run": [{"path": str(v.path), "reason": v.title} for v in report.unknown],
+        "complaints": list(report.complaints),
+        "undecided": [{"path": str(v.path), "reason": v.title} for v in report.unknown],
         "errors": [{"path": str(bad.path), "reason": bad.reason} for bad in report.errors],
         "exit_code": report.exit_code,
     }
@@ -130,7 +131,7 @@ def to_text(report: ReplayReport, few: int) -> str:
 
 def _text_lines(report: ReplayReport, few: int) -> Iterator[str]:
     for reason, count in Counter(verdict.title for verdict in report.unknown).items():
-        yield f"{count} programs were not run to the end: {reason}"
+        yield f"{count} programs are undecided: {reason}"
     for verdict in report.verdicts:
         if verdict.troubled or len(report.verdicts) <= few:
             yield f"{verdict.path}: {verdict.words}"

@@ -8,8 +8,10 @@ are read from disk.  Whatever is not as it should be is left to the Judge, on fr
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from zsfuzz.errors import GuestRefused, KernelSplat, Unanswered
@@ -18,10 +20,10 @@ from zsfuzz.history import INTERVAL
 from zsfuzz.lockstep import kernel_words
 from zsfuzz.program import OP_SIZE
 from zsfuzz.replay.alone import Judge, Task
-from zsfuzz.runner import Runner, Trouble
+from zsfuzz.runner import Runner
 
 BATCH = 64  # programs in one request
-PASSES = 3  # of programs that no audit told of, as others took their guest down
+PASSES = 3  # without a verdict, of programs that no audit told of
 BATCH_OPERATIONS = 8192  # of all programs in one request: their answers must fit the ring
 
 
@@ -42,24 +44,26 @@ class Pipeline:
         self.judge = judge
         self.since_audit: list[Task] = []
         self.unaudited: list[Task] = []  # they agreed, but their guest had to go before an audit
-        self.done = 0  # tasks that were decided on, in the order in which they came
+        self.settled: Counter[Path] = Counter()  # how often they agreed, and an audit told so
         self.next_audit = time.monotonic() + INTERVAL
-
-    @property
-    def open(self) -> list[Task]:
-        """Those that agreed, and of which no audit has told yet."""
-        return [*self.unaudited, *self.since_audit]
 
     def run(self, tasks: Iterator[Task]) -> None:
         """Run all tasks, with an audit at intervals and one at the end.
 
-        Programs of which no audit told, since others had taken their guest down, run once more.
+        Programs of which no audit told, since others had taken their guest down or left something
+        behind, run again; they stay unsettled if that goes on without a verdict.
         """
         self._run_all(tasks)
-        for _ in range(PASSES):
-            again = [task for task in self.unaudited if not self.judge.knows(task)]
-            self.unaudited.clear()
+        passes = 0
+        while passes < PASSES and (again := self._again()):
+            verdicts = len(self.judge.verdicts)
             self._run_all(iter(again))
+            passes = passes + 1 if len(self.judge.verdicts) == verdicts else 0
+
+    def _again(self) -> list[Task]:
+        again = [task for task in self.unaudited if not self.judge.knows(task.path)]
+        self.unaudited.clear()
+        return again
 
     def _run_all(self, tasks: Iterator[Task]) -> None:
         batch, tasks = take_batch(tasks)
@@ -83,18 +87,15 @@ class Pipeline:
         except (KernelSplat, Unanswered) as error:
             self._lose_guest(batch)
             self.judge.search(batch, error)
-            self.done += len(batch)
             return following, tasks
         except GuestRefused:  # the answers do not fit the ring, for example
             self._run_singly(batch)
             return following, tasks
         self.since_audit += batch[: answered.agreed]
-        self.done += answered.agreed
         if answered.agreed == len(batch):
             return following, tasks
         self._lose_guest()
         self.judge.differs(batch[answered.agreed], answered.kernel, answered.model)
-        self.done += 1
         rest = batch[answered.agreed + 1 :]
         return take_batch(chain(rest, following, tasks))
 
@@ -116,13 +117,12 @@ class Pipeline:
 
     def _run_singly(self, batch: list[Task]) -> None:
         for task in batch:
-            trouble = self.runner.run(task.wire)
-            if trouble is None:
-                self.since_audit.append(task)
-            else:
+            killed = self.runner.killed
+            well = self.judge.runs_well(task)
+            if self.runner.killed != killed or not well:
                 self._lose_guest()
-                self.judge.found(task, trouble)
-            self.done += 1
+            if well:
+                self.since_audit.append(task)
 
     def _lose_guest(self, batch: Iterable[Task] = ()) -> None:
         self.unaudited += chain(self.since_audit, batch)
@@ -130,14 +130,21 @@ class Pipeline:
 
     def _audit(self) -> None:
         """See that nothing outlives its cgroup; if something does, look for the cause."""
-        killed = self.runner.killed
-        trouble: Trouble | None = self.runner.audit() if self.since_audit else None
-        tasks, self.since_audit = self.since_audit, []
-        if self.runner.killed != killed:  # from outside, and what was to be seen went with it
-            self.unaudited += tasks
-        if trouble is not None:
-            self.judge.left_behind(tasks, trouble)
+        if self.since_audit:
+            self._audit_those(self.since_audit)
+            self.since_audit = []
         self.next_audit = time.monotonic() + INTERVAL
+
+    def _audit_those(self, tasks: list[Task]) -> None:
+        killed = self.runner.killed
+        trouble = self.runner.look_around()
+        if trouble is not None:
+            again = self.judge.left_behind(tasks, trouble)
+        else:  # if it was killed from outside, what was to be seen went with it
+            again = tasks if self.runner.killed != killed else []
+        self.unaudited += again
+        if not again:
+            self.settled.update(task.path for task in tasks)
 
 
 def take_batch(tasks: Iterator[Task]) -> tuple[list[Task], Iterator[Task]]:

@@ -17,13 +17,17 @@ from zsfuzz.corpusfile import program_files
 from zsfuzz.errors import BadCorpusFile, BootFailed, ZsfuzzError
 from zsfuzz.guest.process import SHM
 from zsfuzz.outcome import Outcome
-from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, not_run
+from zsfuzz.replay.verdict import BadFile, ReplayReport, Verdict, undecided
 from zsfuzz.spawn import WorkerProcess
 from zsfuzz.workerconfig import worker_config
 from zstools.fastmodules import ensure_fast_modules
 from zstools.kernel import Kernel
 
 FEW_PROGRAMS = 200  # for which a further guest is not worth its boot
+NO_AUDIT = (
+    "each time its guest was gone before it could be seen what it left behind: replay it alone, "
+    "and if `dmesg` tells of the OOM killer, free some memory"
+)
 POLITE = 5  # niceness of guests that share CPUs with workers: an idle guest polls
 
 
@@ -51,11 +55,12 @@ def replay(
 ) -> ReplayReport:
     """Run each program `times` times; broken files are reported and the others still run.
 
-    Where a worker fails in the middle, what it has not run is a harness error of its own.  Raises
-    HarnessError, or BootFailed, if nothing could be run.
+    Where a worker fails in the middle, or its kernel complains when one more guest boots, the
+    programs that nothing is known of are undecided.  HarnessError or BootFailed if that is all.
     """
     errors: list[BadFile] = []
     failures: list[str] = []
+    complaints: list[str] = []
     files = shard.of(find_files(paths, errors))
     jobs = min(jobs or default_jobs(kernel.spec.flavour), -(-len(files) // FEW_PROGRAMS)) or 1
     with tempfile.TemporaryDirectory(prefix="zsfuzz-replay-") as work:
@@ -63,11 +68,13 @@ def replay(
     verdicts = {file: Verdict(file, Outcome.AGREE, tries=times) for file in files}
     for result in results:
         errors += [BadFile(Path(bad["path"]), bad["reason"]) for bad in result["bad"]]
-        for name in (*result["not_run"], *result["not_audited"]):
-            verdicts[Path(name)] = not_run(Path(name), result["failed"])
+        why = result["failed"] or result["complaint"] or NO_AUDIT
+        for path in map(Path, result["undecided"]):
+            verdicts[path] = undecided(path, why)
         found = map(Verdict.from_dict, result["verdicts"])
         verdicts |= {verdict.path: verdict for verdict in found}
         failures += [result["failed"]] if result["failed"] else []
+        complaints += [result["complaint"]] if result["complaint"] else []
     for bad in errors:
         verdicts.pop(bad.path, None)
     return ReplayReport(
@@ -78,6 +85,7 @@ def replay(
         sum(result["operations"] for result in results),
         jobs,
         tuple(failures),
+        tuple(complaints),
     )
 
 
@@ -154,7 +162,8 @@ def _result_of(worker: WorkerProcess) -> dict[str, Any] | ZsfuzzError:
 def _nothing_of(worker: WorkerProcess, failure: ZsfuzzError, work: Path) -> dict[str, Any]:
     """Say of a worker that is gone, while others did their part, that nothing is known of its."""
     names = json.loads((work / f"{worker.config.name}.list").read_text())
+    kernels = isinstance(failure, BootFailed)
     return {
-        "verdicts": [], "bad": [], "operations": 0, "seconds": 0.0,
-        "failed": str(failure), "not_run": names, "not_audited": [],
+        "verdicts": [], "bad": [], "operations": 0, "seconds": 0.0, "undecided": names,
+        "failed": "" if kernels else str(failure), "complaint": str(failure) if kernels else "",
     }  # fmt: skip

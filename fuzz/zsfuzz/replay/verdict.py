@@ -30,20 +30,21 @@ class Verdict:
 
     @property
     def troubled(self) -> bool:
-        """Tell whether the program was run and did not simply agree."""
+        """Tell whether the program did not simply agree."""
         return self.outcome not in (Outcome.AGREE, Outcome.HARNESS_ERROR)
 
     @property
     def unknown(self) -> bool:
-        """Tell whether the program could not be run; its title says why."""
+        """Tell whether nobody knows how it ends; the title says why."""
         return self.outcome is Outcome.HARNESS_ERROR
 
     @property
     def words(self) -> str:
         """Say it in a few words."""
         if self.unknown:
-            return f"{self.outcome.value}: not run"
-        times = f" ({self.hits} of {self.tries} times)" if self.troubled else ""
+            return "undecided"
+        times = f" ({self.hits} of {self.tries} times)" if self.tries else " (not replayed)"
+        times = times if self.troubled else ""
         more = f", or one of {self.others} programs that ran with it" if self.others else ""
         return f"{self.outcome.value}{times}{more}"
 
@@ -57,8 +58,8 @@ class Verdict:
         return cls(**raw | {"path": Path(raw["path"]), "outcome": Outcome(raw["outcome"])})
 
 
-def not_run(path: Path, reason: str) -> Verdict:
-    """Say of a program that the harness failed before it was run, or what it left was looked at."""
+def undecided(path: Path, reason: str) -> Verdict:
+    """Say of a program that it was not run, or that nobody could look at what it left behind."""
     return Verdict(path, Outcome.HARNESS_ERROR, tries=0, title=reason)
 
 
@@ -87,13 +88,16 @@ class ReplayReport:
     operations: int = 0
     jobs: int = 1
     failures: tuple[str, ...] = ()  # of the harness, that ended a worker before its end
+    complaints: tuple[str, ...] = ()  # of the kernel at a boot, that did so
 
     @property
     def exit_code(self) -> int:
-        """0: all agree; 1: some do not; 2: files cannot be used, or the harness failed."""
-        if self.errors or self.unknown or self.failures:
+        """0: all agree; 1: some do not; 2: the harness failed, files or verdicts are missing."""
+        if self.errors or self.failures:
             return EXIT_HARNESS_ERROR
-        return EXIT_FINDINGS if self.troubled else EXIT_CLEAN
+        if self.troubled or self.complaints:
+            return EXIT_FINDINGS
+        return EXIT_HARNESS_ERROR if self.unknown else EXIT_CLEAN
 
     @property
     def troubled(self) -> tuple[Verdict, ...]:
@@ -102,13 +106,13 @@ class ReplayReport:
 
     @property
     def unknown(self) -> tuple[Verdict, ...]:
-        """Pick the programs that could not be run."""
+        """Pick the programs that are undecided."""
         return tuple(verdict for verdict in self.verdicts if verdict.unknown)
 
     @property
     def last_line(self) -> str:
         """Count it all."""
-        unknown = f"{len(self.unknown)} not run, " if self.unknown else ""
+        unknown = f"{len(self.unknown)} undecided, " if self.unknown else ""
         return (
             f"{len(self.verdicts)} programs, {len(self.troubled)} in trouble, {unknown}"
             f"{len(self.errors)} files that could not be used"

@@ -54,7 +54,7 @@ class ReplayWorker:
             pipeline = Pipeline(machine, runner, judge)
             gc.freeze()
             begin = time.perf_counter()
-            failed = self._replay(pipeline, judge)
+            failed, complaint = self._replay(pipeline, judge)
             seconds = time.perf_counter() - begin
         result = {
             "verdicts": [verdict.as_dict() for verdict in judge.verdicts],
@@ -62,29 +62,37 @@ class ReplayWorker:
             "operations": self.operations,
             "seconds": seconds,
             "failed": failed,
-            "not_run": self._good_names()[pipeline.done // config.times :],
-            "not_audited": [str(task.path) for task in pipeline.open] if failed else [],
+            "complaint": complaint,
+            "undecided": self._undecided(pipeline, judge),
         }
         (self.folder / f"{config.name}.results").write_text(json.dumps(result))
 
-    def _replay(self, pipeline: Pipeline, judge: Judge) -> str:
-        """Say why the harness could not go on, if it could not; what was decided still counts."""
+    def _replay(self, pipeline: Pipeline, judge: Judge) -> tuple[str, str]:
+        """Say why the harness, or the kernel at a boot, did not let it go on; "" if they did.
+
+        What was decided before counts.
+        """
         try:
             pipeline.run(self._tasks())
         except ZsfuzzError as error:
-            if not pipeline.done and not judge.verdicts:
+            if not pipeline.settled and not judge.verdicts:
                 raise
-            return str(error)
-        return ""
+            return ("", str(error)) if isinstance(error, BootFailed) else (str(error), "")
+        return "", ""
 
     @cached_property
     def _names(self) -> list[str]:
         names: list[str] = json.loads((self.folder / f"{self.config.name}.list").read_text())
         return names
 
-    def _good_names(self) -> list[str]:
-        bad = {one["path"] for one in self.bad}
-        return [name for name in self._names if name not in bad]
+    def _undecided(self, pipeline: Pipeline, judge: Judge) -> list[str]:
+        told = {str(verdict.path) for verdict in judge.verdicts}
+        told |= {one["path"] for one in self.bad}
+        times = self.config.times
+        return [
+            name for name in self._names
+            if name not in told and pipeline.settled[Path(name)] < times
+        ]  # fmt: skip
 
     def _tasks(self) -> Iterator[Task]:
         """Read the programs as they are needed, while the guest is busy."""

@@ -71,6 +71,6 @@ def _run_once(boot: Boot, wire: bytes) -> Trouble | None:
     """Run the program on a guest of its own, if one gets ready."""
     try:
         with boot() as target:
-            return Runner(target, _model(target.kernel)).run_and_audit(wire)
+            return Runner(target, _model(target.kernel)).examine(wire)
     except BootFailed as error:
         return boot_trouble(error, wire)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_target import WARNING, WARNING_TITLE
 from guest_support import PATIENCE, ROOT, built, machine_of, zsfuzz
 
 from zsfuzz.corpusfile import Entry, save
@@ -35,14 +36,6 @@ from zsfuzz.workerconfig import WorkerConfig, start_machine, worker_config
 from zsmodel import Kernel, Model
 
 CORPUS = ROOT / "corpus"
-WARNING = """\
-------------[ cut here ]------------
-WARNING: mm/memcontrol.c:180 at obj_cgroup_release+0x1a/0x20, CPU#0: init/1
-Call Trace:
- [<6001>] obj_cgroup_release+0x1a/0x20
----[ end trace 0000000000000000 ]---
-"""
-WARNING_TITLE = "WARNING in obj_cgroup_release"
 COMPLAINT = "the kernel complained while it booted: WARNING in obj_cgroup_release"
 MARK = parse_program("o0 = malloc(p0, size=77)\nshrink(p3)").wire
 LEAK = parse_program("o0 = malloc(p0, size=78)").wire

@@ -63,6 +63,11 @@ class Judge:
         """List the verdicts on all programs that did not agree."""
         return [*self._found.values(), *map(self._verdict, self._open.values())]
 
+    @property
+    def looked_into(self) -> int:
+        """Count the programs that were decided on by running them alone."""
+        return self._titles.total()
+
     def knows(self, path: Path) -> bool:
         """Tell whether it was decided that a program did not agree."""
         return path in self._found

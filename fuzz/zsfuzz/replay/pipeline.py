@@ -23,7 +23,7 @@ from zsfuzz.replay.alone import Judge, Task
 from zsfuzz.runner import Runner
 
 BATCH = 64  # programs in one request
-PASSES = 3  # without a verdict, of programs that no audit told of
+PASSES = 3  # that find nobody, of programs that no audit told of
 BATCH_OPERATIONS = 8192  # of all programs in one request: their answers must fit the ring
 
 
@@ -51,14 +51,14 @@ class Pipeline:
         """Run all tasks, with an audit at intervals and one at the end.
 
         Programs of which no audit told, since others had taken their guest down or left something
-        behind, run again; they stay unsettled if that goes on without a verdict.
+        behind, run again; they stay unsettled if that goes on and finds nobody.
         """
         self._run_all(tasks)
         passes = 0
         while passes < PASSES and (again := self._again()):
-            verdicts = len(self.judge.verdicts)
+            before = self.judge.looked_into
             self._run_all(iter(again))
-            passes = passes + 1 if len(self.judge.verdicts) == verdicts else 0
+            passes = passes + 1 if self.judge.looked_into == before else 0
 
     def _again(self) -> list[Task]:
         again = [task for task in self.unaudited if not self.judge.knows(task.path)]

@@ -45,39 +45,60 @@ class Auditor:
         if trouble is None:
             return None
         with carried(trouble):
-            wire = find_culprit(self._runner, suspects, trouble.title)
+            wire = Search(self._runner, trouble.title).culprit(suspects)
         self._next = time.monotonic() + INTERVAL
         if wire is None:
             return replace(trouble, outcome=Outcome.FLAKY)
         return replace(trouble, wire=wire)
 
 
-def find_culprit(runner: Runner, programs: list[bytes], title: str) -> bytes | None:
+class Search:
     """Find the program after which an audit fails with `title`.
 
-    In steps that double from the first program on, since an audit that passes is cheap, then by
-    halving.  Returns None if running them all again does not show the trouble any more.
+    `disturbed` tells that other trouble came, or a guest was killed from outside, so that nothing
+    is known of all the programs; `others` has such troubles.
     """
-    start, step = 0, 1
-    while start < len(programs):
-        suspects = programs[start : start + step]
-        if _fails(runner, suspects, title):
-            return _halve(runner, suspects, title)
-        start, step = start + step, 2 * step
-    return None
 
+    def __init__(self, runner: Runner, title: str) -> None:
+        self._runner = runner
+        self._title = title
+        self._killed = runner.killed
+        self.others: list[Trouble] = []
 
-def _halve(runner: Runner, programs: list[bytes], title: str) -> bytes:
-    while len(programs) > 1:
-        half = len(programs) // 2
-        first, second = programs[:half], programs[half:]
-        programs = first if _fails(runner, first, title) else second
-    return programs[0]
+    @property
+    def disturbed(self) -> bool:
+        """Tell whether the search has missed something."""
+        return bool(self.others) or self._runner.killed != self._killed
 
+    def culprit(self, programs: list[bytes]) -> bytes | None:
+        """Run programs again; None if the trouble does not show any more.
 
-def _fails(runner: Runner, programs: list[bytes], title: str) -> bool:
-    for wire in programs:
-        if runner.run(wire) is not None:
+        In steps that double from the first program on, since an audit that passes is cheap, then by
+        halving.
+        """
+        start, step = 0, 1
+        while start < len(programs):
+            suspects = programs[start : start + step]
+            if self._fails(suspects):
+                return self._halve(suspects)
+            start, step = start + step, 2 * step
+        return None
+
+    def _halve(self, programs: list[bytes]) -> bytes:
+        while len(programs) > 1:
+            half = len(programs) // 2
+            first, second = programs[:half], programs[half:]
+            programs = first if self._fails(first) else second
+        return programs[0]
+
+    def _fails(self, programs: list[bytes]) -> bool:
+        for wire in programs:
+            found = self._runner.run(wire)
+            if found is not None:
+                self.others.append(found)
+                return False
+        found = self._runner.audit()
+        if found is not None and found.title != self._title:
+            self.others.append(found)
             return False
-    found = runner.audit()
-    return found is not None and found.title == title
+        return found is not None

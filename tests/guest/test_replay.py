@@ -206,6 +206,30 @@ def test_two_programs_that_leave_different_things_behind_are_both_found(tmp_path
     assert {verdict.hits for verdict in verdicts} <= {1, 3}
 
 
+class Disturbing(Leaky):
+    """Answers wrongly, once, when a program runs alone for the first time."""
+
+    runs = 0
+
+    def post(self, wire: bytes) -> None:
+        self.runs += wire == OTHERS[18]
+        self.wrong = wire == OTHERS[18] and self.runs == 1
+        super().post(wire)
+
+    def collect(self) -> bytes:
+        answer = super().collect()
+        return bytes([answer[0] ^ 2]) + answer[1:] if self.wrong else answer
+
+
+def test_a_leak_is_found_though_other_trouble_comes_while_it_is_looked_for(tmp_path: Path) -> None:
+    tasks = tasks_of(*OTHERS[:20], LEAK, *OTHERS[20:])
+    verdicts = verdicts_of(tmp_path, Model, tasks, kind=Disturbing)
+    assert [(verdict.path.stem, verdict.outcome) for verdict in verdicts] == [
+        ("18", Outcome.FLAKY), ("20", Outcome.DIVERGENCE),
+    ]  # fmt: skip
+    assert verdicts[1].title == ORPHAN_TITLE
+
+
 class Failing(Machine):
     """The harness fails when its second batch is to be run, or at the first audit."""
 

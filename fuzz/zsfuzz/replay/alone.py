@@ -13,7 +13,7 @@ from zsfuzz.console.demise import demise_of
 from zsfuzz.errors import GuestKilled, KernelSplat, Unanswered
 from zsfuzz.findings.followup import finding_of
 from zsfuzz.findings.verdict import Reproduced
-from zsfuzz.history import find_culprit
+from zsfuzz.history import Search
 from zsfuzz.lockstep import Disagreement
 from zsfuzz.outcome import Outcome
 from zsfuzz.replay.verdict import Verdict
@@ -54,7 +54,8 @@ class Judge:
         self._runner = runner
         self._manifest = manifest
         self._config = config
-        self._titles: Counter[str] = Counter()
+        self._titles: Counter[str] = Counter()  # of programs that showed them on a fresh guest
+        self.looked_into = 0  # programs that were decided on by running them alone
         self._found: dict[Path, Verdict] = {}
         self._open: dict[Path, _Seen] = {}
 
@@ -62,11 +63,6 @@ class Judge:
     def verdicts(self) -> list[Verdict]:
         """List the verdicts on all programs that did not agree."""
         return [*self._found.values(), *map(self._verdict, self._open.values())]
-
-    @property
-    def looked_into(self) -> int:
-        """Count the programs that were decided on by running them alone."""
-        return self._titles.total()
 
     def knows(self, path: Path) -> bool:
         """Tell whether it was decided that a program did not agree."""
@@ -93,7 +89,8 @@ class Judge:
             self._suspect(batch, trouble)
             self._runner.target.restart()
         for task in batch:
-            self.runs_well(task, batch)
+            if not self.knows(task.path):
+                self.runs_well(task, batch)
         self._blame(batch)
         self._runner.target.restart()  # no audit looks at what these may have left
 
@@ -104,18 +101,21 @@ class Judge:
         """
         self._suspect(tasks, trouble)
         self._runner.target.restart()
-        wire = None
-        if self._titles[trouble.title] < CULPRITS:
-            wire = find_culprit(self._runner, [task.wire for task in tasks], trouble.title)
-        if wire is None:
-            known = self._titles[trouble.title] > 0
-            self._blame(tasks, trouble.outcome if known else Outcome.FLAKY)
+        if self._titles[trouble.title] >= CULPRITS:
+            self._blame(tasks, trouble.outcome)
+            return []
+        search = Search(self._runner, trouble.title)
+        wire = search.culprit([task.wire for task in tasks])
+        if wire is None and not search.disturbed:
+            self._blame(tasks)
             return []
         self._acquit(tasks)
-        for task in tasks:
-            if task.wire == wire:
-                self._look_into(task, replace(trouble, wire=wire))
-        return [task for task in tasks if task.wire != wire]
+        guilty = [replace(trouble, wire=wire)] if wire and not search.disturbed else search.others
+        for seen in guilty:
+            for task in tasks:
+                if task.wire == seen.wire:
+                    self._look_into(task, seen)
+        return list(tasks)
 
     # ---- one program ------------------------------------------------------------------------
 
@@ -126,20 +126,21 @@ class Judge:
             return
         seen = _Seen(task, replace(trouble, outcome=Outcome.FLAKY))
         tries = max(self._config.times, 1 if self._titles[trouble.title] else TRIES)
+        self.looked_into += 1
         for tried in range(tries + 1):
             self._open[task.path] = seen
             self._runner.target.restart()
             if tried < tries:
                 seen = _counted(seen, self._runner.examine(task.wire))
-        self._titles[seen.trouble.title] += 1
+        self._titles[seen.trouble.title] += seen.hits > 0
         self._decide(seen)
 
     # ---- one of several ---------------------------------------------------------------------
 
     def _suspect(self, tasks: Sequence[Task], trouble: Trouble) -> None:
-        unknown = [task for task in tasks if not self.knows(task.path)]
+        unknown = {task.path: task for task in tasks if not self.knows(task.path)}
         if unknown:
-            first, others = unknown[0], len(unknown) - 1
+            first, others = next(iter(unknown.values())), len(unknown) - 1
             flaky = replace(trouble, outcome=Outcome.FLAKY)
             self._open[first.path] = _Seen(first, flaky, 0, 1, others)
 

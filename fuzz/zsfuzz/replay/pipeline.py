@@ -51,13 +51,15 @@ class Pipeline:
         """Run all tasks, with an audit at intervals and one at the end.
 
         Programs of which no audit told, since others had taken their guest down or left something
-        behind, run again; they stay unsettled if that goes on and finds nobody.
+        behind, run again one by one; they stay unsettled if that goes on and finds nobody.
         """
         self._run_all(tasks)
         passes = 0
         while passes < PASSES and (again := self._again()):
             before = self.judge.looked_into
-            self._run_all(iter(again))
+            for at in range(0, len(again), BATCH):
+                self._run_singly(again[at : at + BATCH])
+                self._audit()
             passes = passes + 1 if self.judge.looked_into == before else 0
 
     def _again(self) -> list[Task]:
@@ -89,6 +91,8 @@ class Pipeline:
             self.judge.search(batch, error)
             return following, tasks
         except GuestRefused:  # the answers do not fit the ring, for example
+            self._lose_guest()
+            self.machine.restart()
             self._run_singly(batch)
             return following, tasks
         self.since_audit += batch[: answered.agreed]
@@ -117,6 +121,8 @@ class Pipeline:
 
     def _run_singly(self, batch: list[Task]) -> None:
         for task in batch:
+            if self.judge.knows(task.path):
+                continue
             killed = self.runner.killed
             well = self.judge.runs_well(task)
             if self.runner.killed != killed or not well:

@@ -75,7 +75,7 @@ class ReplayWorker:
         try:
             pipeline.run(self._tasks())
         except ZsfuzzError as error:
-            if not pipeline.settled and not judge.verdicts:
+            if not (pipeline.settled or judge.verdicts or self.bad):
                 raise
             return ("", str(error)) if isinstance(error, BootFailed) else (str(error), "")
         return "", ""

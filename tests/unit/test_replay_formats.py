@@ -111,7 +111,7 @@ def test_exit_codes(verdicts, errors, code) -> None:
     assert ReplayReport(verdicts, errors).exit_code == code
 
 
-def test_what_the_harness_could_undecided_is_an_error_in_each_format() -> None:
+def test_what_the_harness_could_not_decide_is_an_error_in_each_format() -> None:
     left = undecided(Path("corpus/e.msgpack"), "no space on /dev/shm")
     report = replace(REPORT, verdicts=(GOOD, left), errors=())
     assert report.exit_code == 2

@@ -95,7 +95,7 @@ class Judge:
         self._runner.target.restart()  # no audit looks at what these may have left
 
     def left_behind(self, tasks: Sequence[Task], trouble: Trouble) -> list[Task]:
-        """Find a program that left behind what an audit has seen; the others are to run again.
+        """Find a program that left behind what an audit has seen; returns those to run again.
 
         None are if nobody can tell which it was, or if too many do the same.
         """

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from zsfuzz.outcome import EXIT_HARNESS_ERROR
 from zsfuzz.program import OP_SIZE
 from zsfuzz.replay.alone import Judge, Task
 from zsfuzz.replay.pipeline import Pipeline
+from zsfuzz.replay.verdict import Verdict
 from zsfuzz.runner import Runner
 from zsfuzz.spawn import EXIT_BOOT_FAILED
 from zsfuzz.workerconfig import WorkerConfig, start_machine
@@ -56,14 +57,15 @@ class ReplayWorker:
             begin = time.perf_counter()
             failed, complaint = self._replay(pipeline, judge)
             seconds = time.perf_counter() - begin
+        verdicts = judge.verdicts
         result = {
-            "verdicts": [verdict.as_dict() for verdict in judge.verdicts],
+            "verdicts": [verdict.as_dict() for verdict in verdicts],
             "bad": self.bad,
             "operations": self.operations,
             "seconds": seconds,
             "failed": failed,
             "complaint": complaint,
-            "undecided": self._undecided(pipeline, judge),
+            "undecided": self._undecided(pipeline, verdicts),
         }
         (self.folder / f"{config.name}.results").write_text(json.dumps(result))
 
@@ -85,8 +87,8 @@ class ReplayWorker:
         names: list[str] = json.loads((self.folder / f"{self.config.name}.list").read_text())
         return names
 
-    def _undecided(self, pipeline: Pipeline, judge: Judge) -> list[str]:
-        told = {str(verdict.path) for verdict in judge.verdicts}
+    def _undecided(self, pipeline: Pipeline, verdicts: Sequence[Verdict]) -> list[str]:
+        told = {str(verdict.path) for verdict in verdicts}
         told |= {one["path"] for one in self.bad}
         times = self.config.times
         return [

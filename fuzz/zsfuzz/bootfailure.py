@@ -85,8 +85,7 @@ def give_up(config: WorkerConfig, error: ZsfuzzError) -> int:
     traceback.print_exception(error)
     try:
         for trouble in error.unsaved:
-            if isinstance(trouble, Trouble):
-                _save_unsaved(config, trouble, error)
+            _save_unsaved(config, trouble, error)
         if not isinstance(error, BootFailed):
             return EXIT_HARNESS_ERROR
         sys.stderr.write(f"{error}\n")

@@ -3,6 +3,10 @@
 
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zsfuzz.runner import Trouble
 
 
 class ZsfuzzError(Exception):
@@ -11,7 +15,7 @@ class ZsfuzzError(Exception):
     `unsaved` are the troubles that programs were in, if the error came while they were looked into.
     """
 
-    unsaved: tuple[object, ...] = ()
+    unsaved: "tuple[Trouble, ...]" = ()
 
 
 # ---- what the user gave us -----------------------------------------------------------------

@@ -181,9 +181,8 @@ def _smoke(start: Boot, seeds: Sequence[bytes], programs: int) -> tuple[Smoke, R
             smoke = smoke_test(runner, seeds, programs)
             return smoke, _reproduce(runner, smoke.trouble) if smoke.trouble else Reproduced(0, 0)
     except ZsfuzzError as error:
-        for seen in error.unsaved:
-            if isinstance(seen, Trouble):
-                return Smoke(0, seen), Reproduced(0, 0)
+        if error.unsaved:
+            return Smoke(0, error.unsaved[0]), Reproduced(0, 0)
         if not isinstance(error, BootFailed):
             raise
         trouble = boot_trouble(error)

@@ -9,11 +9,11 @@ plain loop of our own, not libFuzzer, whose choices depend on the clock through 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 
 from zsfuzz.corpus.measure import Meter
 from zsfuzz.guest.machine import Machine
@@ -28,6 +28,8 @@ from zsmodel.classes import distinct_classes
 LENGTH = 64  # operations in a program
 SIZE = 1 + OP_SIZE * LENGTH
 BATCH, BATCHES = 64, 24
+ROUNDS = 20
+FOREVER = 1 << 62  # nanoseconds
 Mutate = Callable[[bytes, int, int], bytes]
 
 
@@ -84,20 +86,33 @@ def programs(machine: Machine, count: int) -> list[bytes]:
 
 
 def host_share(machine: Machine, host: HostWork) -> float:
-    """Divide the host's CPU time for a program by the guest's; the median over batches."""
+    """Divide the host's CPU time for programs by the guest's.
+
+    Each batch counts with the least time that either side needed for it: a virtual CPU that another
+    machine takes away, or whose core it shares, only ever adds time.  From round to round host and
+    guest change CPUs, as one of them may be slow all the time.
+    """
     inputs = programs(machine, BATCH * BATCHES)
-    ratios = []
-    for at in range(0, len(inputs), BATCH):
-        batch = inputs[at : at + BATCH]
-        wires = [decode(data) for data in batch]
-        before = _guest_nanoseconds(machine)
-        machine.replay(wires)
-        guest = _guest_nanoseconds(machine) - before
-        ratios.append(_host_nanoseconds(host, batch, machine.ring.results()) / guest)
-    return median(ratios[1:])  # in the first one everything is done for the first time
+    batches = [inputs[at : at + BATCH] for at in range(0, len(inputs), BATCH)]
+    wires = [[decode(data) for data in batch] for batch in batches]
+    guest, own = [FOREVER] * BATCHES, [FOREVER] * BATCHES
+    cpus = sorted(os.sched_getaffinity(0))
+    for turn in range(ROUNDS):
+        os.sched_setaffinity(0, {cpus[turn % len(cpus)]})
+        os.sched_setaffinity(machine.pid, {cpus[(turn + 1) % len(cpus)]})
+        for at, batch in enumerate(batches):
+            guest[at] = min(guest[at], _guest_takes(machine, wires[at]))
+            own[at] = min(own[at], _host_takes(host, batch, machine.ring.results()))
+    return sum(own) / sum(guest)
 
 
-def _host_nanoseconds(host: HostWork, batch: Sequence[bytes], answers: Sequence[bytes]) -> int:
+def _guest_takes(machine: Machine, wires: Sequence[bytes]) -> int:
+    began = _guest_nanoseconds(machine)
+    machine.replay(wires)
+    return _guest_nanoseconds(machine) - began
+
+
+def _host_takes(host: HostWork, batch: Sequence[bytes], answers: Sequence[bytes]) -> int:
     began = time.thread_time_ns()
     for data, answer in zip(batch, answers, strict=True):
         host.run(data, answer)

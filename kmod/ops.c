@@ -35,6 +35,8 @@ struct zsf_place zsf_locate(struct zsf_session *s, const struct zsf_object *o)
 	unsigned long obj = zsl_handle_obj(o->handle);
 	void *zspage = zsl_handle_zspage(o->handle);
 
+	if (!zspage)
+		return (struct zsf_place) {};
 	return (struct zsf_place) {
 		.zspage	= zspage,
 		.class	= zsl_class(s->pools[o->pool].zs,
@@ -54,6 +56,8 @@ static void describe_owner(const struct zsf_place *at, struct zsfuzz_result *res
 	unsigned int from = at->index * zsl_class_size(at->class);
 	unsigned int first = 0, last = 0;
 
+	if (at->index >= zsl_class_objs(at->class))
+		return;
 	if (zsl_owner_arrays(at->class) > 1) {
 		first = from >> PAGE_SHIFT;
 		last = (from + zsl_class_size(at->class) - 1) >> PAGE_SHIFT;
@@ -82,14 +86,26 @@ void zsf_describe_zspage(const struct zsf_place *at, struct zsfuzz_result *res)
 	res->tag_bits = tags.bits;
 }
 
-static void describe(struct zsf_session *s, const struct zsf_object *o,
-		     struct zsfuzz_result *res)
+/* -EFAULT if the handle leads to no object. */
+static int describe(struct zsf_session *s, const struct zsf_object *o,
+		    struct zsfuzz_result *res)
 {
 	struct zsf_place at = zsf_locate(s, o);
 
+	if (!at.zspage)
+		return -EFAULT;
 	zsf_describe_place(s, o, &at, res);
 	zsf_describe_zspage(&at, res);
 	res->value = zs_get_total_pages(s->pools[o->pool].zs);
+	return 0;
+}
+
+/* zsmalloc follows any handle: those that lead to no object must not reach it. */
+static int object_check(struct zsf_session *s, const struct zsf_object *o)
+{
+	if (!o->live)
+		return -ENOENT;
+	return zsf_locate(s, o).zspage ? 0 : -EFAULT;
 }
 
 /* ---- faults ------------------------------------------------------------ */
@@ -163,16 +179,16 @@ static unsigned long malloc_object(struct zsf_pool *pool, size_t size, struct ob
 
 void zsf_object_free(struct zsf_session *s, struct zsf_object *o)
 {
+	struct zsf_place at = zsf_locate(s, o);
 	struct obj_cgroup *owner = NULL;
-	struct zsf_place at;
 
-	if (ZSL_FREE_TAKES_OWNER) {
-		at = zsf_locate(s, o);
+	if (!at.zspage)
+		return;
+	if (ZSL_FREE_TAKES_OWNER)
 		owner = zsl_owner(at.zspage, at.class,
 				  zsl_owner_arrays(at.class) > 1 ?
 				  at.index * zsl_class_size(at.class) >> PAGE_SHIFT : 0,
 				  at.index);
-	}
 	/* A kernel that takes the size here again was told it in zs_malloc(), or when it charged. */
 	zsl_free(s->pools[o->pool].zs, o->handle,
 		 ZSL_OWNER_AT_MALLOC ? o->size : o->length ?: o->size, owner);
@@ -210,17 +226,17 @@ static int op_malloc(struct zsf_session *s, const struct zsfuzz_op *op,
 		s->top_object = op->object + 1;
 	if (op->owner != ZSFUZZ_NO_OWNER)
 		write_object(s, o, op->size, op->arg % ZSFUZZ_PATTERNS, owner_of(op));
-	describe(s, o, res);
-	return 0;
+	return describe(s, o, res);
 }
 
 static int op_write(struct zsf_session *s, const struct zsfuzz_op *op,
 		    struct zsfuzz_result *res)
 {
 	struct zsf_object *o = &s->objects[op->object];
+	int ret = object_check(s, o);
 
-	if (!o->live)
-		return -ENOENT;
+	if (ret)
+		return ret;
 	if (owner_absent(op))
 		return -ESRCH;
 	if (op->size > o->size)
@@ -229,17 +245,17 @@ static int op_write(struct zsf_session *s, const struct zsfuzz_op *op,
 		return -EBUSY;
 	write_object(s, o, op->size ?: o->size, op->arg % ZSFUZZ_PATTERNS,
 		     owner_of(op));
-	describe(s, o, res);
-	return 0;
+	return describe(s, o, res);
 }
 
 static int op_read(struct zsf_session *s, const struct zsfuzz_op *op,
 		   struct zsfuzz_result *res)
 {
 	struct zsf_object *o = &s->objects[op->object];
+	int ret = object_check(s, o);
 
-	if (!o->live)
-		return -ENOENT;
+	if (ret)
+		return ret;
 	describe(s, o, res);
 	res->value = zsf_object_contents(s, o, op->arg & 1);
 	return 0;
@@ -249,29 +265,33 @@ static int op_free(struct zsf_session *s, const struct zsfuzz_op *op,
 		   struct zsfuzz_result *res)
 {
 	struct zsf_object *o = &s->objects[op->object];
-	unsigned long allocated;
+	unsigned long allocated, pages;
 	struct zsf_pool *pool;
 	struct zsf_place at;
+	int ret = object_check(s, o);
 
-	if (!o->live)
-		return -ENOENT;
+	if (ret)
+		return ret;
 	if (o->read_locked)
 		return -EBUSY;
 	pool = &s->pools[o->pool];
 	at = zsf_locate(s, o);
 	zsf_describe_place(s, o, &at, res);
 	allocated = zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
+	pages = zs_get_total_pages(pool->zs);
 
 	zsf_object_free(s, o);
 
 	o->live = false;
 	pool->live--;
 	s->live_objects--;
-	if (zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED) == allocated)
+	res->value = zs_get_total_pages(pool->zs);
+	/* Two signs that the zspage is gone: one of them may be what is wrong. */
+	if (zsl_class_stat(at.class, ZSL_ENUM_ZS_OBJS_ALLOCATED) == allocated &&
+	    zs_get_total_pages(pool->zs) == pages)
 		zsf_describe_zspage(&at, res);
 	else
 		zsf_zspage_gone(s, at.zspage);
-	res->value = zs_get_total_pages(pool->zs);
 	return 0;
 }
 
@@ -396,16 +416,19 @@ static int object_page(struct zsf_session *s, const struct zsfuzz_op *op,
 		       struct page **page)
 {
 	struct zsf_object *o = &s->objects[op->object];
+	int ret = object_check(s, o);
 	struct zsf_place at;
 
-	if (!o->live)
-		return -ENOENT;
+	if (ret)
+		return ret;
 	at = zsf_locate(s, o);
 	if (op->arg >= zsl_class_pages(at.class))
 		return -ERANGE;
 	if (!(zsf_features() & ZSFUZZ_HAS_MIGRATION))
 		return -EOPNOTSUPP;
 	*page = zsl_zspage_page(at.zspage, op->arg);
+	if (!*page)
+		return -EFAULT;
 	if (PageLocked(*page))
 		return -EAGAIN;
 	return 0;
@@ -420,10 +443,10 @@ static int op_migrate(struct zsf_session *s, const struct zsfuzz_op *op,
 
 	if (!ret)
 		ret = migrate_one(s, page, res, &old_state);
-	if (!ret) {
-		describe(s, &s->objects[op->object], res);
+	if (!ret)
+		ret = describe(s, &s->objects[op->object], res);
+	if (!ret)
 		res->value = old_state;
-	}
 	return ret;
 }
 
@@ -452,9 +475,10 @@ static int op_read_lock(struct zsf_session *s, const struct zsfuzz_op *op,
 			struct zsfuzz_result *res)
 {
 	struct zsf_object *o = &s->objects[op->object];
+	int ret = object_check(s, o);
 
-	if (!o->live)
-		return -ENOENT;
+	if (ret)
+		return ret;
 	if (o->read_locked)
 		return -EBUSY;
 	zsl_zspage_readers(zsl_handle_zspage(o->handle), 1);

@@ -185,7 +185,10 @@ static void pool_unhook(struct zsf_pool *pool)
 
 static void let_go_of_reader(struct zsf_object *o)
 {
-	zsl_zspage_readers(zsl_handle_zspage(o->handle), -1);
+	void *zspage = zsl_handle_zspage(o->handle);
+
+	if (zspage)
+		zsl_zspage_readers(zspage, -1);
 	o->read_locked = false;
 }
 

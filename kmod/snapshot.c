@@ -38,7 +38,7 @@ static void *slot_of(void *zspage, void *class, unsigned int index)
 	       offset_in_page(at);
 }
 
-/* The word by which zsmalloc tells a free slot from one that is in use. */
+/* The word by which zsmalloc tells a free slot from one that is in use; all pages are there. */
 static unsigned long header_of(void *zspage, void *class, unsigned int index)
 {
 	if (ZSL_BITS(zspage, zspage_huge))
@@ -109,8 +109,9 @@ static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
 		       void *zspage, struct zsf_out *out)
 {
 	struct zsfuzz_snap_zspage *snap = zsf_out(out, sizeof(*snap));
-	unsigned int objs = zsl_class_objs(class);
+	unsigned int objs = zsl_class_objs(class), pages = zsl_class_pages(class);
 	unsigned int inuse = ZSL_FIELD(unsigned int, zspage, zspage_inuse);
+	bool whole;
 	u8 *bytes;
 
 	if (!snap)
@@ -119,9 +120,10 @@ static void put_zspage(struct zsf_session *s, unsigned int pool, void *class,
 	snap->group = ZSL_BITS(zspage, zspage_fullness);
 	snap->zspage = zsf_zspage_number(s, zspage, pool);
 	snap->inuse = inuse;
-	snap->pages = zsl_class_pages(class);
-	snap->free_bytes = inuse <= objs ? objs - inuse : 0;
-	snap->owner_bytes = count_owners(zspage, class);
+	snap->pages = zsl_zspage_length(zspage, pages);
+	whole = snap->pages == pages;
+	snap->free_bytes = whole && inuse <= objs ? objs - inuse : 0;
+	snap->owner_bytes = whole ? count_owners(zspage, class) : 0;
 	bytes = zsf_out(out, snap->free_bytes + snap->pages + snap->owner_bytes);
 	if (!bytes)
 		return;
@@ -188,25 +190,34 @@ static void put_pool(struct zsf_session *s, unsigned int number, struct zsf_out 
 
 /* ---- objects and cgroups ----------------------------------------------- */
 
+static bool has_header(const struct zsf_place *at, unsigned long handle)
+{
+	unsigned int pages = zsl_class_pages(at->class);
+
+	return at->index < zsl_class_objs(at->class) &&
+	       zsl_zspage_length(at->zspage, pages) == pages &&
+	       header_of(at->zspage, at->class, at->index) == (handle | HEADER_IN_USE);
+}
+
 static void put_object(struct zsf_session *s, unsigned int number, struct zsf_out *out)
 {
 	struct zsfuzz_snap_object *snap = zsf_out(out, sizeof(*snap));
 	struct zsf_object *o = &s->objects[number];
-	unsigned long obj = zsl_handle_obj(o->handle);
-	void *zspage = zsl_handle_zspage(o->handle);
-	void *class = zsl_class(s->pools[o->pool].zs, ZSL_BITS(zspage, zspage_class));
+	struct zsf_place at = zsf_locate(s, o);
 
 	if (!snap)
 		return;
 	snap->kind = ZSFUZZ_SNAP_OBJECT;
 	snap->object = number;
-	snap->index = zsl_obj_index(obj);
-	snap->zspage = zsf_zspage_number(s, zspage, o->pool);
 	snap->length = o->length;
-	if (header_of(zspage, class, snap->index) == (o->handle | HEADER_IN_USE))
+	snap->pattern = ZSFUZZ_BAD_HEADER;
+	snap->zspage = ZSFUZZ_NONE16;
+	if (!at.zspage)
+		return;
+	snap->index = at.index;
+	snap->zspage = zsf_zspage_number(s, at.zspage, o->pool);
+	if (has_header(&at, o->handle))
 		snap->pattern = zsf_object_contents(s, o, false);
-	else
-		snap->pattern = ZSFUZZ_BAD_HEADER;
 }
 
 static void put_cgroup(unsigned int number, struct zsf_out *out)
@@ -252,16 +263,17 @@ void zsf_snapshot(struct zsf_session *s, struct zsf_out *out)
 
 /* ---- the end ----------------------------------------------------------- */
 
-static bool class_is_empty(void *class)
+static u8 class_left(void *class)
 {
-	unsigned long left = 0;
 	unsigned int i;
 
-	for (i = 0; i <= ZSL_ENUM_ZS_OBJS_INUSE; i++)
-		left |= zsl_class_stat(class, i);
 	for (i = 0; i < ZSL_ENUM_NR_FULLNESS_GROUPS; i++)
-		left |= !list_empty(zsl_class_list(class, i));
-	return !left;
+		if (!list_empty(zsl_class_list(class, i)))
+			return ZSFUZZ_LEFT_OBJECTS;
+	for (i = 0; i <= ZSL_ENUM_ZS_OBJS_INUSE; i++)
+		if (zsl_class_stat(class, i))
+			return ZSFUZZ_LEFT_COUNTS;
+	return 0;
 }
 
 static u8 pool_left(struct zsf_pool *pool)
@@ -272,8 +284,7 @@ static u8 pool_left(struct zsf_pool *pool)
 	if (zs_get_total_pages(pool->zs))
 		left |= ZSFUZZ_LEFT_PAGES;
 	for (i = 0; i < zsl_nr_classes; i++)
-		if (!class_is_empty(zsl_class(pool->zs, zsl_classes[i])))
-			left |= ZSFUZZ_LEFT_OBJECTS;
+		left |= class_left(zsl_class(pool->zs, zsl_classes[i]));
 	return left;
 }
 

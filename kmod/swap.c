@@ -234,21 +234,28 @@ static void number_zspages(struct zsf_session *s)
 	zsf_zspages_prune(s, ZSFUZZ_ZRAM_POOL);
 	for (i = 0; i < ZSFUZZ_PAGES; i++) {
 		struct stored at = find(&s->swap.pages[i]);
+		void *zspage = at.pool ? zsl_handle_zspage(at.handle) : NULL;
 
-		if (at.pool)
-			zsf_zspage_number(s, zsl_handle_zspage(at.handle), at.pool);
+		if (zspage)
+			zsf_zspage_number(s, zspage, at.pool);
 	}
 }
 
-static void describe(struct zsf_session *s, const struct stored *at,
+/* False if the handle leads to no object. */
+static bool describe(struct zsf_session *s, const struct stored *at,
 		     struct zsf_place *place, struct zsfuzz_result *res)
 {
 	struct zsf_object object = object_at(at);
 
 	*place = zsf_locate(s, &object);
+	if (!place->zspage) {
+		res->ret = -EFAULT;
+		return false;
+	}
 	zsf_describe_place(s, &object, place, res);
 	if (at->objcg)
 		res->owner = zsf_cgroup_number(at->objcg);
+	return true;
 }
 
 /* Before the agent takes a page out of swap: where it was. */
@@ -258,10 +265,10 @@ static void describe_before(struct zsf_session *s, unsigned int number,
 	struct stored at = find(&s->swap.pages[number]);
 	struct zsf_place place;
 
-	s->swap.pool = at.pool;
-	if (!at.pool)
+	s->swap.pool = 0;
+	if (!at.pool || !describe(s, &at, &place, res))
 		return;
-	describe(s, &at, &place, res);
+	s->swap.pool = at.pool;
 	s->swap.zspage = place.zspage;
 	s->swap.class = place.class;
 	s->swap.allocated = zsl_class_stat(place.class, ZSL_ENUM_ZS_OBJS_ALLOCATED);
@@ -294,6 +301,8 @@ static void remember_zspages(struct zsf_session *s)
 		if (at.pool != ZSFUZZ_ZSWAP_POOL)
 			continue;
 		page->zspage = zsl_handle_zspage(at.handle);
+		if (!page->zspage)
+			continue;
 		page->inuse = ZSL_FIELD(unsigned int, page->zspage, zspage_inuse);
 	}
 }
@@ -343,9 +352,8 @@ static void page_went_out(struct zsf_session *s, unsigned int number, u64 entry,
 	page->swapped = true;
 	page->entry = entry;
 	at = find(page);
-	if (!at.pool)
+	if (!at.pool || !describe(s, &at, &place, res))
 		return;
-	describe(s, &at, &place, res);
 	zsf_describe_zspage(&place, res);
 	res->value = at.length;
 	if (at.pool == ZSFUZZ_ZRAM_POOL)
@@ -693,7 +701,8 @@ static void put_page_record(struct zsf_session *s, unsigned int number, struct z
 		return;
 	snap->where = at.pool == ZSFUZZ_ZSWAP_POOL ? ZSFUZZ_IN_ZSWAP : ZSFUZZ_ON_DEVICE;
 	snap->length = at.length;
-	describe(s, &at, &place, &res);
+	if (!describe(s, &at, &place, &res))
+		return;
 	snap->zspage = res.zspage;
 	snap->index = res.index;
 	snap->owner = res.owner;

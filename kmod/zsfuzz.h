@@ -181,7 +181,7 @@ void zsf_op_ask(struct zsf_session *s, struct zsf_call *call);
 void zsf_op_finish(struct zsf_session *s, const struct zsf_call *call,
 		   const struct zsfuzz_agent_request *req, struct zsfuzz_result *res);
 
-/* Where an object lies. */
+/* Where an object lies; no zspage: its handle leads to no object. */
 struct zsf_place {
 	void		*zspage;
 	void		*class;

@@ -223,12 +223,13 @@ struct zsfuzz_snap_cgroup {
 };
 
 enum zsfuzz_leftover {
-	ZSFUZZ_LEFT_OBJECTS	= 1,	/* a class is not empty */
+	ZSFUZZ_LEFT_OBJECTS	= 1,	/* a class has a zspage */
 	ZSFUZZ_LEFT_PAGES	= 2,	/* zs_get_total_pages() is not 0 */
 	ZSFUZZ_LEFT_CHARGE	= 4,	/* a cgroup has zswap bytes or objects left */
 	ZSFUZZ_LEFT_VMSTAT	= 8,	/* NR_ZSPAGES is not what it was */
 	ZSFUZZ_LEFT_STORED	= 16,	/* zswap counts pages that it does not have */
 	ZSFUZZ_LEFT_CONTENTS	= 32,	/* pages had not the contents that were written */
+	ZSFUZZ_LEFT_COUNTS	= 64,	/* a class has no zspage, but its statistics say so */
 };
 
 /* After everything was freed. */

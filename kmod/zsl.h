@@ -82,13 +82,25 @@ static inline void *zsl_zspage_of_list(struct list_head *entry)
 	return (char *)entry - ZSL_OFF_zspage_list;
 }
 
+/* NULL if the chain of pages is broken before page @k. */
 static inline struct page *zsl_zspage_page(void *zspage, unsigned int k)
 {
 	struct page *page = ZSL_FIELD(struct page *, zspage, zspage_first_zpdesc);
 
-	while (k--)
+	while (page && k--)
 		page = ZSL_FIELD(struct page *, page, zpdesc_next);
 	return page;
+}
+
+/* How many of a zspage's @pages are there. */
+static inline unsigned int zsl_zspage_length(void *zspage, unsigned int pages)
+{
+	struct page *page = ZSL_FIELD(struct page *, zspage, zspage_first_zpdesc);
+	unsigned int k;
+
+	for (k = 0; page && k < pages; k++)
+		page = ZSL_FIELD(struct page *, page, zpdesc_next);
+	return k;
 }
 
 static inline unsigned long zsl_handle_obj(unsigned long handle)
@@ -111,9 +123,19 @@ static inline void *zsl_page_zspage(struct page *page)
 	return ZSL_FIELD(void *, page, zpdesc_zspage);
 }
 
+/* NULL if the handle leads to nothing that could be a zspage. */
 static inline void *zsl_handle_zspage(unsigned long handle)
 {
-	return zsl_page_zspage(zsl_obj_page(zsl_handle_obj(handle)));
+	unsigned long obj = zsl_handle_obj(handle);
+	void *zspage;
+
+	if (!pfn_valid(obj >> zsl_pfn_shift))
+		return NULL;
+	zspage = zsl_page_zspage(zsl_obj_page(obj));
+	if (!virt_addr_valid(zspage) ||
+	    ZSL_BITS(zspage, zspage_class) >= ZSL_SIZE_CLASSES)
+		return NULL;
+	return zspage;
 }
 
 /*
@@ -163,7 +185,7 @@ static inline struct zsl_tags zsl_zspage_tags(void *zspage, void *class)
 	u8 any = 0, all = ZSFUZZ_TAG_MASK;
 	u16 set = 0;
 
-	for (k = 0;;) {
+	for (k = 0; page;) {
 		unsigned long data = zsl_memcg_data(page);
 
 		if (data)
@@ -226,7 +248,9 @@ static inline unsigned int zsl_owner_arrays(void *class)
 
 static inline void *zsl_owner_array(void *zspage, unsigned int k)
 {
-	return zsl_owner_base(zsl_zspage_page(zspage, k));
+	struct page *page = zsl_zspage_page(zspage, k);
+
+	return page ? zsl_owner_base(page) : NULL;
 }
 
 static inline unsigned int zsl_array_first(void *class, unsigned int k)

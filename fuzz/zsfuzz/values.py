@@ -30,6 +30,7 @@ LEFTOVERS = {
     8: "NR_ZSPAGES",
     16: "stored pages of zswap",
     32: "pages with other contents",
+    64: "counts of an empty size class",
 }
 TAGS = {1: "OBJEXTS", 2: "KMEM", 4: "bit 2"}  # enum page_memcg_data_flags
 

@@ -2,6 +2,7 @@
 """The comparison: equal answers agree, and each fault has its title."""
 
 import re
+from errno import EFAULT
 
 import pytest
 from answers import KERNEL, answer_to, tamper
@@ -73,12 +74,15 @@ def test_equal_answers_agree():
         (f"{Z}.owners[2]", 1, "object without owner has one"),
         (f"{Z}.owners[0]", 0xFE, "owner is a pointer to something else"),
         ("o1.zspage", 5, "zspage of an object differs"),
+        ("o1.zspage", -1, "handle leads to no object"),
+        ("op 4: ret", -EFAULT, "handle leads to no object"),
         ("o1.index", 0, "slot of an object differs"),
         ("o1.pattern", 0xFF, "object content corrupted"),
         ("o1.pattern", 0xFE, "object header corrupted"),
         ("o1.length", 1, "length of an object is too low"),
         ("c2.zswap", 0, "cgroup charged too little"),
         ("c1.zswap", 1, "cgroup charged too much"),
+        ("c1.zswapped", -1, "cgroup counts too few zswapped objects"),
         ("c1.zswapped", 1, "cgroup counts too many zswapped objects"),
         ("c1.incompressible", 1, "count of incompressible objects is too high"),
         ("op 9: value", 3, "classes: pages_used in the classes file is too high"),
@@ -89,6 +93,7 @@ def test_equal_answers_agree():
         ("p0.classes[total].freeable", 7, "classes file differs from the classes"),
         ("end.left", 8, "NR_ZSPAGES left after everything was freed"),
         ("end.left", 1, "objects left after everything was freed"),
+        ("end.left", 64, "counts of an empty size class left after everything was freed"),
         ("end.left", 6, "pages and charge left after everything was freed"),
         ("end.zswap", 1, "charge left after everything was freed"),
     ],

@@ -7,7 +7,7 @@ shows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from errno import EBADMSG, ENXIO
+from errno import EBADMSG, EFAULT, ENXIO
 
 from zsfuzz.values import LEFTOVERS, Value, errno_word
 from zsmodel.design import HELD, KEPT, POINTER
@@ -161,6 +161,8 @@ def _numbers(diff: Difference) -> tuple[int, int]:
 
 def _errno_title(diff: Difference) -> str:
     kernel, model = _numbers(diff)
+    if kernel == -EFAULT:  # of the module's: no function of zsmalloc's returns it
+        return "handle leads to no object"
     if model == 0:
         return f"fails with {errno_word(kernel)}"
     if kernel == 0:
@@ -183,9 +185,13 @@ def _tail_title(diff: Difference) -> str:
 
 
 def _charge_title(diff: Difference) -> str:
-    if diff.name in ("inuse", "zswapped"):
-        return f"cgroup counts too {_side(diff, 'many', 'few')} zswapped objects"
-    return f"cgroup charged too {_side(diff, 'much', 'little')}"
+    """Charges are counters of the kernel's, which may fall below 0."""
+    objects = diff.name in ("inuse", "zswapped")
+    bits = 16 if objects else 32
+    kernel, model = ((value ^ 1 << bits - 1) - (1 << bits - 1) for value in _numbers(diff))
+    if objects:
+        return f"cgroup counts too {'many' if kernel > model else 'few'} zswapped objects"
+    return f"cgroup charged too {'much' if kernel > model else 'little'}"
 
 
 def _content_title(diff: Difference) -> str:
@@ -207,6 +213,10 @@ def _where(value: int) -> str:
 def _where_title(diff: Difference) -> str:
     kernel, model = _numbers(diff)
     return f"page is {_where(kernel)}, not {_where(model)}"
+
+
+def _object_place_title(diff: Difference) -> str:
+    return "handle leads to no object" if diff.kernel == NONE16 else _plain_title(diff)
 
 
 def _page_out_title(diff: Difference) -> str:
@@ -284,6 +294,8 @@ SNAPSHOT_TITLES: dict[object, Callable[[Difference], str]] = {
     ("cgroup", "zswapped"): _charge_title,
     ("object", "pattern"): _content_title,
     ("page", "where"): _where_title,
+    ("object", "zspage"): _object_place_title,
+    ("zspage", "pages"): lambda _: "pages of a zspage are not linked",
     ("page", "owner"): _owner_title,
     "exists": _existence_title,
     "owners": _owner_title,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from zsfuzz.bench.bugs.catalogue import catalogue
 from zsfuzz.corpusfile import Entry, load_dir
 from zsfuzz.planted import planted_dirs
 from zsfuzz.repro.check import without_program
@@ -32,6 +33,17 @@ def test_a_planted_bug_has_no_more_than_one_program() -> None:
     planted = {patch.stem for folder in folders for patch in folder.glob("*.patch")}
     assert len(BUGS) == len(set(BUGS))
     assert set(BUGS) <= planted
+
+
+def test_titles_of_programs_are_those_that_planted_bugs_are_named_by() -> None:
+    named = {
+        bug: titles for entry in ENTRIES for bug, titles in entry.extra.get("bugs", {}).items()
+    }
+    bugs = catalogue()
+    for name, titles in named.items():
+        same = [bug for bug in bugs if bug.name == name]
+        wrong = [title for title in titles if not any(bug.is_named_by(title) for bug in same)]
+        assert wrong == [], name
 
 
 def test_each_planted_bug_has_a_program() -> None:

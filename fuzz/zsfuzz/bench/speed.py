@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from zsfuzz.bench.speedturns import RAW
+from zsfuzz.bench.speedturns import EMPTY, RAW, TRANSPORT
 from zsfuzz.errors import HarnessError
 from zsfuzz.spawn import run_worker
 from zsfuzz.workerconfig import worker_config
@@ -89,7 +89,9 @@ def _join(parts: Sequence[Figures], length: int) -> Figures:
         "turns": len(turns),
         "programs_per_second": {n: _spread(turn[n] for turn in turns) for n in names},
         "operations_per_second": {
-            n: round(length * median(turn[n] for turn in turns), 1) for n in names
+            n: round(length * median(turn[n] for turn in turns), 1)
+            for n in names
+            if n not in (TRANSPORT, EMPTY)  # whose programs have none
         },
         "ratio_to_raw": {n: _spread(turn[n] / turn[RAW] for turn in turns) for n in names},
         "host_nanoseconds": {
@@ -115,7 +117,11 @@ def _memory(part: Figures) -> Figures:
 def _spread(values: Iterable[float]) -> dict[str, float]:
     """Give the median, and the quartiles below and above it."""
     found = sorted(values)
-    low, _, high = quantiles(found, n=4) if len(found) > 1 else (found[0], found[0], found[0])
+    low, _, high = (
+        quantiles(found, n=4, method="inclusive")
+        if len(found) > 1
+        else (found[0], found[0], found[0])
+    )
     return {"median": _round(median(found)), "low": _round(low), "high": _round(high)}
 
 

@@ -23,6 +23,27 @@ MODEL, TRANSPORT, EMPTY = "model alone", "transport alone", "empty programs, raw
 RESTARTS = 5
 
 
+class TurnClock:
+    """Count the programs of a turn; what runs before the first turn, to warm up, counts in none."""
+
+    def __init__(self, begins: float) -> None:
+        self.programs = 0
+        self._began = begins
+        self._warm = False
+
+    def tick(self, now: float) -> float | None:
+        """Give the seconds that a turn took, if one ends now."""
+        if not self._warm and now >= self._began:
+            self._warm = True
+            self.begin(now)
+        return now - self._began if now >= self._began + TURN else None
+
+    def begin(self, now: float) -> None:
+        """Begin a turn."""
+        self.programs = 0
+        self._began = now
+
+
 class Alternatives:
     """Run the programs of a turn otherwise; rates are programs a second."""
 
@@ -76,8 +97,9 @@ class Sections:
     NAME = "sections"
     PARTS = ("decode", "post", "model", "mutate ahead", "wait for the guest", "compare")
 
-    def __init__(self, lockstep: Lockstep, ahead: AheadMutator) -> None:
+    def __init__(self, lockstep: Lockstep, ahead: AheadMutator, limit: int) -> None:
         self.lockstep = lockstep
+        self.limit = limit  # operations in a program
         self.ahead = ahead
         self.sums = [0] * len(self.PARTS)
         self.began = 0
@@ -87,7 +109,7 @@ class Sections:
         """Run one program as the lock-step does."""
         lockstep, sums = self.lockstep, self.sums
         t0 = thread_time_ns()
-        wire = decode(data)
+        wire = decode(data, self.limit)
         t1 = thread_time_ns()
         lockstep.target.post(wire)
         t2 = thread_time_ns()

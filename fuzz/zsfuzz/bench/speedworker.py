@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from zsfuzz.bench.speedturns import TURN, Alternatives, Sections, restart_seconds
+from zsfuzz.bench.speedturns import Alternatives, Sections, TurnClock, restart_seconds
 from zsfuzz.coverage import CoverageMap
 from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import HarnessError
@@ -54,17 +54,17 @@ class SpeedMeter:
         self.ahead = AheadMutator(mutator, config.seed, self.size)
         self.lockstep.meanwhile = self._meanwhile
         self.others = Alternatives(self.machine, model)
-        self.sections = Sections(self.lockstep, self.ahead)
+        self.sections = Sections(self.lockstep, self.ahead, self.length)
         self.data = b""
         self.turns: list[dict[str, float]] = []
         self.memory: list[tuple[float, int, int]] = []
         self.sample: list[bytes] = []
         self.rates: dict[str, float] = {}
         self.kind = DIFFERENTIAL
-        self.programs = self.total = 0
+        self.total = 0
         self.began = time.perf_counter()
-        self.turn_began = self.began + WARM_UP
-        self.ends = self.turn_began + (config.seconds or 5.0)
+        self.clock = TurnClock(self.began + WARM_UP)
+        self.ends = self.began + WARM_UP + (config.seconds or 5.0)
         self.mask = 63 if self.length < 64 else 15  # programs between looks at the clock
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
@@ -80,18 +80,19 @@ class SpeedMeter:
         if self.kind == Sections.NAME:
             self.sections.run(data)
         else:
-            wire = decode(data)
+            wire = decode(data, self.length)
             found = self.lockstep.check(wire)
             if found is not None:
                 self._give_up(found)
             if len(self.sample) < SAMPLE and len(wire) == self.size - 1:
                 self.sample.append(wire)
-        self.programs += 1
+        self.clock.programs += 1
         self.total += 1
-        if not self.programs & self.mask:
+        if not self.total & self.mask:
             now = time.perf_counter()
-            if now >= self.turn_began + TURN:
-                self._end_turn(now)
+            seconds = self.clock.tick(now)
+            if seconds is not None:
+                self._end_turn(now, seconds)
 
     def _give_up(self, found: Disagreement) -> None:
         """Say where kernel and model differ: such a kernel is to be fuzzed, not measured."""
@@ -102,22 +103,20 @@ class SpeedMeter:
             "run `zsfuzz run` before measuring speed"
         )
 
-    def _end_turn(self, now: float) -> None:
+    def _end_turn(self, now: float, seconds: float) -> None:
         """Go on to the next way to drive the loop; after the last, run the sample otherwise."""
-        seconds = now - self.turn_began
         if self.kind == Sections.NAME:
-            self.sections.end_turn(self.programs)
+            self.sections.end_turn(self.clock.programs)
         else:
-            self.rates[self.kind] = self.programs / seconds
+            self.rates[self.kind] = self.clock.programs / seconds
         if self.kind == DIFFERENTIAL:
             self.kind, self.machine.flags = BLIND, 0
         elif self.kind == BLIND:
             self.kind, self.machine.flags = Sections.NAME, self.others.cover
         else:
             self._end_round(now)
-        self.programs = 0
         self.sections.begin_turn()
-        self.turn_began = time.perf_counter()
+        self.clock.begin(time.perf_counter())
 
     def _end_round(self, now: float) -> None:
         if self.sample:

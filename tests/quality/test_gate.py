@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from guest_support import built, machine_of
 
+from zsfuzz.bench.bugs.catalogue import read_bug
 from zsfuzz.bench.gate import SIZE, Mutate, operations_to_find
 from zsfuzz.guest.machine import Machine
 from zsfuzz.mutation.lcg import Lcg
@@ -37,20 +38,25 @@ def hunted(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         yield request.param, guest
 
 
-def total(machine: Machine, mutate: Mutate, enough: int) -> int:
-    """Operations over all seeds; it ends when there are more than enough."""
-    done = 0
+def total(machine: Machine, mutate: Mutate, enough: int) -> tuple[int, set[str]]:
+    """Operations over all seeds, and what was found; it ends when there are more than enough."""
+    done, titles = 0, set()
     for seed in SEEDS:
-        done += operations_to_find(machine, mutate, seed, enough - done + 1)
+        operations, title = operations_to_find(machine, mutate, seed, enough - done + 1)
+        done += operations
         if done > enough:
             break
-    return done
+        titles.add(title)
+    return done, titles
 
 
 def test_planted_bugs_are_found_within_as_many_operations_as_ever(hunted) -> None:
     bug, machine = hunted
     mutator = Mutator(distinct_classes(machine.kernel), (SIZE - 1) // 8)
-    assert total(machine, mutator.mutate, MOST[bug]) <= MOST[bug]
+    operations, titles = total(machine, mutator.mutate, MOST[bug])
+    assert operations <= MOST[bug]
+    planted = read_bug(planted_patch("zspage", bug), "zspage")
+    assert [title for title in titles if not planted.is_named_by(title)] == []
 
 
 def random_bytes(data: bytes, max_size: int, seed: int) -> bytes:
@@ -64,7 +70,7 @@ def random_bytes(data: bytes, max_size: int, seed: int) -> bytes:
 
 def test_a_mutator_that_knows_nothing_does_not_pass(hunted) -> None:
     bug, machine = hunted
-    assert total(machine, random_bytes, MOST[bug]) > MOST[bug]
+    assert total(machine, random_bytes, MOST[bug])[0] > MOST[bug]
 
 
 SLOW = """

@@ -34,6 +34,14 @@ def test_a_line_that_may_be_reached_is_no_mistake_of_the_table(tmp_path) -> None
     assert check(lines(tmp_path, 1, 1), tmp_path, Reasons({"unreached": [row]})).clean
 
 
+def test_a_reason_for_a_line_that_is_not_there_is_noticed(tmp_path) -> None:
+    gone = {"file": "f.c", "function": "f", "lines": ["line9;"], "reason": "?"}
+    whole = {"file": "f.c", "function": "g", "reason": "never"}
+    found = check(lines(tmp_path, 1), tmp_path, Reasons({"unreached": [gone, whole]}))
+    assert found.without_line == (("f.c", "f", "line9;"), ("f.c", "g", ""))
+    assert not found.clean
+
+
 def test_a_function_said_to_be_unreached_is_noticed_when_one_line_ran(tmp_path) -> None:
     row = {"file": "f.c", "function": "f", "reason": "never"}
     found = check(lines(tmp_path, 0, 1), tmp_path, Reasons({"unreached": [row]}))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zsfuzz.corpus.measure import Meter
+from zsfuzz.errors import HarnessError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.mutation.lcg import Lcg
 from zsfuzz.mutation.mutator import Mutator
@@ -33,11 +34,11 @@ FOREVER = 1 << 62  # nanoseconds
 Mutate = Callable[[bytes, int, int], bytes]
 
 
-def operations_to_find(machine: Machine, mutate: Mutate, seed: int, limit: int) -> int:
-    """Search from nothing, guided by coverage; gives @limit if nothing was found by then.
+def operations_to_find(machine: Machine, mutate: Mutate, seed: int, limit: int) -> tuple[int, str]:
+    """Search from nothing, guided by coverage; gives the operations and what was found, if any.
 
-    Programs with dear operations are left out.  The guest is a fresh one afterwards if there was
-    something.
+    It ends at @limit operations.  Programs with dear operations are left out.  The guest is a fresh
+    one afterwards if there was something.
     """
     meter, random = Meter(machine), Lcg(seed)
     corpus, seen, done = [encode(b"")], 0, 0
@@ -48,12 +49,14 @@ def operations_to_find(machine: Machine, mutate: Mutate, seed: int, limit: int) 
             continue
         done += max(1, len(wire) // OP_SIZE)
         reached = meter.reach(wire)
+        if meter.trouble is not None:
+            return done, meter.trouble.title
         if reached is None:
-            return done
+            continue
         if reached & ~seen:
             seen |= reached
             corpus.append(data)
-    return limit
+    return limit, ""
 
 
 _CPUCLOCK_SCHED = 2  # of include/linux/posix-timers_types.h
@@ -114,9 +117,13 @@ def _guest_takes(machine: Machine, wires: Sequence[bytes]) -> int:
 
 def _host_takes(host: HostWork, batch: Sequence[bytes], answers: Sequence[bytes]) -> int:
     began = time.thread_time_ns()
-    for data, answer in zip(batch, answers, strict=True):
-        host.run(data, answer)
-    return time.thread_time_ns() - began
+    agree = [host.run(data, answer) for data, answer in zip(batch, answers, strict=True)]
+    took = time.thread_time_ns() - began
+    if not all(agree):
+        raise HarnessError(
+            "kernel and model differ: a host that is wrong may be as fast as it likes"
+        )
+    return took
 
 
 def _guest_nanoseconds(machine: Machine) -> int:

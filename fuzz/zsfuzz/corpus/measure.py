@@ -12,7 +12,7 @@ from pathlib import Path
 from zsfuzz.boot import boot
 from zsfuzz.coverage import Coverage, CoverageMap
 from zsfuzz.guest.machine import Machine
-from zsfuzz.runner import Runner
+from zsfuzz.runner import Runner, Trouble
 from zsmodel import Model
 from zsmodel.features import SITUATIONS
 from zstools.kernel import Kernel
@@ -31,13 +31,15 @@ class Meter:
         self._counters = mmap.mmap(-1, -(-self.sites // mmap.PAGESIZE) * mmap.PAGESIZE)
         machine.map_counters(ctypes.addressof(ctypes.c_char.from_buffer(self._counters)))
         self._situations = bytearray(SITUATIONS)
+        self.trouble: Trouble | None = None  # of the last program
         self._runner = Runner(machine, Model(machine.kernel, self._situations))
 
     def reach(self, wire: bytes) -> int | None:
-        """Run a program; gives what it reached, None if it ended in trouble."""
+        """Run a program; gives what it reached, None if it ended in trouble: see `trouble`."""
         self._counters[: self.sites] = bytes(self.sites)
         self._situations[:] = bytes(SITUATIONS)
-        if self._runner.run(wire) is not None:
+        self.trouble = self._runner.run(wire)
+        if self.trouble is not None:
             return None
         seen = self._counters[: self.sites] + bytes(self._situations)
         return int.from_bytes(seen.translate(_BITS), "little")

@@ -107,11 +107,12 @@ class Check:
 
     without_reason: tuple[Key, ...]
     reached_after_all: tuple[Key, ...]
+    without_line: tuple[Key, ...] = ()  # the text is empty where all of a function was meant
 
     @property
     def clean(self) -> bool:
         """Tell whether the table is right."""
-        return not self.without_reason and not self.reached_after_all
+        return not (self.without_reason or self.reached_after_all or self.without_line)
 
 
 def check(lines: Lines, source: Path, reasons: Reasons) -> Check:
@@ -119,9 +120,15 @@ def check(lines: Lines, source: Path, reasons: Reasons) -> Check:
     missing = unreached(lines, source)
     done = reached(lines, source)
     stale = {key for key in reasons.keys() & done if _always(reasons, key)}
-    stale |= {key for key in done if key[:2] in reasons.whole_functions()}
+    whole = reasons.whole_functions()
+    stale |= {key for key in done if key[:2] in whole}
+    there = done | missing.keys()
+    gone = reasons.keys() - there
+    gone |= {(*function, "") for function in whole - {key[:2] for key in there}}
     return Check(
-        tuple(sorted(key for key in missing if reasons.of(key) is None)), tuple(sorted(stale))
+        tuple(sorted(key for key in missing if reasons.of(key) is None)),
+        tuple(sorted(stale)),
+        tuple(sorted(gone)),
     )
 
 

@@ -17,7 +17,6 @@ from zsfuzz.engine import Engine, EngineOptions
 from zsfuzz.errors import ZsfuzzError
 from zsfuzz.findings.triage import Triage
 from zsfuzz.history import Auditor
-from zsfuzz.lockstep import KernelAlone
 from zsfuzz.mutation.ahead import AheadMutator
 from zsfuzz.mutation.faults import FaultMutator
 from zsfuzz.mutation.mutator import Mutator
@@ -54,9 +53,7 @@ class Explorer:
             self.machine.map_counters(self.engine.coverage.address)
         features = self.engine.features.bytes if self.strategy.guided else None
         self.model = Model(self.machine.kernel, features)
-        self.runner = Runner(self.machine, self.model)
-        if not self.strategy.compared:
-            self.runner.lockstep = KernelAlone(self.machine, self.model)
+        self.runner = self._make_runner()
         self.triage = Triage(self.runner, self.stats, config, lambda: self.stopping)
         self.auditor = Auditor(self.runner)
         self.mutator = Mutator(distinct_classes(self.machine.kernel), config.max_operations)
@@ -74,6 +71,9 @@ class Explorer:
         self.learned = 0  # how many times LEARN_EVERY programs were used to learn from
         self.dear_seconds = 0.0
         self.countdown = CHECK_EVERY
+
+    def _make_runner(self) -> Runner:
+        return Runner(self.machine, self.model)
 
     def one_input(self, data: bytes) -> None:
         """Run what libFuzzer proposes; never raises, but ends the process when time is up.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from fake_target import KERNEL, FakeTarget, free_keeps_owner
 
-from zsfuzz.bench.bugs import blame, cli, measure, trial
+from zsfuzz.bench.bugs import blame, cli, measure, trial, worker
 from zsfuzz.bench.bugs.blame import blame_of, take_blame
 from zsfuzz.bench.bugs.catalogue import Bug, catalogue, read_bug
 from zsfuzz.bench.bugs.measure import Series
@@ -23,10 +24,15 @@ from zsfuzz.bench.bugs.stages import stages
 from zsfuzz.bench.bugs.table import line_of, summary_lines
 from zsfuzz.bench.bugs.trial import Trial, run_trial
 from zsfuzz.cli import main
+from zsfuzz.console.complaints import Splat
 from zsfuzz.errors import BadPatch, HarnessError
+from zsfuzz.findings.titles import Difference
+from zsfuzz.oracle import Divergence
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, EXIT_HARNESS_ERROR, Outcome
 from zsfuzz.runner import Trouble
 from zsfuzz.strategy import Strategy
+from zsfuzz.text import parse_program
+from zsmodel import Model
 from zstools.errors import PatchError
 from zstools.paths import project_root
 from zstools.plan import FLAVOURS
@@ -34,6 +40,9 @@ from zstools.plan import FLAVOURS
 FULL, SANITIZERS = Strategy.FULL, Strategy.SANITIZERS
 BUG = Bug("wrong", "zspage", Path("wrong.patch"), "something", titles=("owner lost",))
 CONTROL = replace(BUG, name="same", control=True)
+KEPT = parse_program(
+    "o0 = malloc(p0, size=2040)\no1 = malloc(p0, size=2040, owner=c1)\nfree(o1)"
+).wire
 MISS = Trial(False, 60.0, 9000)
 
 
@@ -63,10 +72,27 @@ def test_every_mutant_says_what_it_is() -> None:
         assert bug.shows_on in FLAVOURS, path
 
 
+def test_no_bug_is_there_twice() -> None:
+    changes: dict[tuple[str, ...], Path] = {}
+    mutants = (project_root() / "tools" / "mutants").glob("*.patch")
+    for design in ("zspage", "zpdesc"):
+        planted = [bug.patch for bug in catalogue((design,))]
+        for path in planted + (list(mutants) if design == "zspage" else []):
+            lines = tuple(
+                line for line in path.read_text().partition("\n---\n")[2].splitlines()
+                if line[:1] in "+-" and line[:3] not in ("+++", "---")
+            )  # fmt: skip
+            key = (design, *lines)
+            assert key not in changes, (path, changes[key])
+            changes[key] = path
+
+
 def test_there_are_enough_bugs_and_controls() -> None:
     patches = {bug.patch: bug for bug in catalogue()}.values()
     assert sum(not bug.control for bug in patches) >= 40
-    assert sum(bool(bug.upstream) and not bug.control for bug in patches) >= 10
+    upstream = [bug.upstream for bug in patches if bug.upstream]
+    assert len(set(upstream)) >= 10
+    assert len({title for title in upstream if not title.startswith("near ")}) >= 6
     assert sum(bug.control for bug in patches) >= 5
 
 
@@ -94,7 +120,7 @@ def test_a_title_counts_whatever_operation_showed_it() -> None:
 def test_flavours_share_the_whole_time_and_no_more(strategy, flavours) -> None:
     shared = list(stages(strategy, 60.0, flavours))
     assert sum(stage.seconds for stage in shared) == pytest.approx(60.0)
-    if strategy is SANITIZERS:
+    if strategy is SANITIZERS and flavours != ("plain",):
         assert "plain" not in {stage.flavour for stage in shared}
     else:
         assert {stage.flavour for stage in shared} == set(flavours)
@@ -158,7 +184,7 @@ def test_what_does_not_come_again_counts_if_nothing_better_comes(play) -> None:
 
 def test_a_kernel_that_does_not_boot_is_found() -> None:
     dead = Ended(False, 0.0, 0, failed="the guest ended before it was ready")
-    assert blame_of(dead).oracle == "silent death"
+    assert blame_of(dead).oracle == "start"
     splat = blame_of(replace(dead, splat="NULL pointer in zs_malloc"))
     assert (splat.oracle, splat.outcome) == ("splat", Outcome.KERNEL_SPLAT.value)
     assert splat.title == "no guest gets ready: NULL pointer in zs_malloc"
@@ -201,6 +227,15 @@ def test_what_fails_with_the_patch_only_is_the_patch(fails) -> None:
     assert take_blame(NOT_READY, "broken", "clean").title == "no guest gets ready"
 
 
+def test_a_finding_that_shows_when_it_is_tried_again_is_called_by_its_name(monkeypatch) -> None:
+    shown = Trouble(Outcome.GUEST_HANG, "guest does not answer", b"\0" * 8)
+    monkeypatch.setattr(
+        blame, "_what_fails", lambda kernel, _: shown if kernel == "broken" else None
+    )
+    blamed = take_blame(replace(NOT_READY, wire="00" * 8), "broken", "clean")
+    assert (blamed.title, blamed.oracle) == ("guest does not answer", "hang")
+
+
 @pytest.mark.parametrize(
     ("outcome", "oracle"),
     [
@@ -212,6 +247,53 @@ def test_what_fails_with_the_patch_only_is_the_patch(fails) -> None:
 )
 def test_what_saw_it_first(outcome: Outcome, oracle: str) -> None:
     assert oracle_of(Trouble(outcome, "title", b"")) == oracle
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "op", "oracle"),
+    [
+        ("malloc", "owner", 1, "operation"),
+        ("zspage", "owners", None, "snapshot"),
+        ("object", "pattern", None, "contents"),
+        ("end", "left", None, "end"),
+    ],
+)
+def test_a_wrong_answer_comes_before_the_end_of_the_guest(subject, name, op, oracle) -> None:
+    first = Difference("path", subject, name, "number", 0, 1, op)
+    trouble = Trouble(Outcome.DIVERGENCE, "title", b"", divergence=Divergence("title", first))
+    assert oracle_of(trouble) == oracle
+    died = replace(trouble, splat=Splat("NULL pointer in obj_free", "oops", ()))
+    assert oracle_of(died) == oracle
+    assert oracle_of(replace(died, outcome=Outcome.KERNEL_SPLAT)) == "splat"
+
+
+# ---- who hears what, and when ------------------------------------------------------------------
+
+
+def test_a_fresh_guest_is_not_waited_for(monkeypatch) -> None:
+    target, clock = FakeTarget(free_keeps_owner), [10.0]
+    monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(target, "restart", lambda: clock.append(clock.pop() + 5.0))
+    runner = worker.TrialRunner(target, Model(KERNEL))
+    assert runner.run(KEPT) is not None
+    assert (runner.noticed, clock) == (10.0, [15.0])
+
+
+def test_without_a_model_only_the_kernel_is_heard() -> None:
+    def alone(target: FakeTarget) -> worker.KernelAloneRunner:
+        return worker.KernelAloneRunner(target, Model(KERNEL))
+
+    assert alone(FakeTarget(free_keeps_owner)).run_and_audit(KEPT) is None
+    assert alone(FakeTarget(leaks=lambda _: True)).run_and_audit(KEPT) is None
+    warned = alone(FakeTarget(free_keeps_owner, warns=lambda _: True)).run(KEPT)
+    assert warned is not None
+    assert (warned.outcome, warned.divergence) == (Outcome.KERNEL_SPLAT, None)
+    target = FakeTarget(free_keeps_owner, dies=lambda _: True)
+    target.finishes = 3
+    died = alone(target).run(KEPT)
+    assert died is not None
+    assert died.divergence is None
+    assert "panic" in died.title
 
 
 # ---- adding up ----------------------------------------------------------------------------------
@@ -264,6 +346,8 @@ def bench(monkeypatch, tmp_path: Path) -> Callable[..., tuple[int, list[dict[str
         name = kernels.bug.name
         if name == "broken":
             raise PatchError("broken.patch does not apply")
+        if name == "flaky":
+            return replace(hit(1.0), flaky=True)
         return MISS if name.startswith("same") else hit(1.0)
 
     monkeypatch.setattr(measure, "run_trial", fake)
@@ -273,7 +357,7 @@ def bench(monkeypatch, tmp_path: Path) -> Callable[..., tuple[int, list[dict[str
         arguments = ["bench", "bugs", "--design", "zpdesc", "--time", "5", "--json"]
         for name in names:
             path = tmp_path / f"{name}.patch"
-            path.write_text("Control: nothing.\n---\n" if name == "same-control" else "")
+            path.write_text("Control: nothing.\n---\n" if name.endswith("control") else "")
             arguments += ["--patch", str(path)]
         done = CliRunner().invoke(main, arguments)
         return done.exit_code, json.loads(done.stdout)
@@ -314,3 +398,19 @@ def test_exit_codes_say_whether_all_is_as_it_should_be(bench) -> None:
     assert bench("good")[0] == EXIT_CLEAN
     assert bench("good", "same-control")[0] == EXIT_CLEAN
     assert bench("same")[0] == EXIT_FINDINGS
+    assert bench("seen-control")[0] == EXIT_FINDINGS
+
+
+def test_what_did_not_show_again_is_told_apart(bench) -> None:
+    assert bench("good")[1][0]["flaky"] == 0
+    assert bench("flaky")[1][0]["flaky"] == 1
+    assert line_of(series(replace(hit(1.0), flaky=True), hit(2.0))).startswith(
+        "zspage/wrong full: 1.5 (1.0 to 2.0) 2/2, 1 flaky, "
+    )
+
+
+def test_a_bug_of_ours_and_a_patch_are_not_asked_for_at_once() -> None:
+    patch = str(next((project_root() / "tools" / "planted" / "both").glob("*.patch")))
+    done = CliRunner().invoke(main, ["bench", "bugs", "--bug", "list-appends", "--patch", patch])
+    assert done.exit_code == EXIT_HARNESS_ERROR
+    assert "list-appends is a planted bug" in done.output

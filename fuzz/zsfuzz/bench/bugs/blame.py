@@ -11,11 +11,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsfuzz.bench.bugs.oracles import ANSWER, DEATH, SPLAT
+from zsfuzz.bench.bugs.oracles import ANSWER, SPLAT, START, oracle_of
 from zsfuzz.bench.bugs.stagerun import Ended
 from zsfuzz.errors import HarnessError
 from zsfuzz.outcome import Outcome
-from zsfuzz.runner import NOT_READY, Runner
+from zsfuzz.runner import NOT_READY, Runner, Trouble
 from zsfuzz.workerconfig import start_machine, worker_config
 from zsmodel import Model
 from zstools.kernel import Kernel
@@ -35,27 +35,35 @@ def take_blame(ended: Ended, broken: Kernel, clean: Kernel) -> Blame:
 
     What does not come again with the patch was the machine's: a guest without memory, say.
     """
-    if _what_fails(broken, ended.wire) is None:
+    again = _what_fails(broken, ended.wire)
+    if again is None:
         raise HarnessError(f"{ended.failed}; not once more, on a machine that may have been busy")
     without = _what_fails(clean, ended.wire)
     if without is not None:
-        raise HarnessError(f"{ended.failed}; without the patch: {without}")
+        raise HarnessError(f"{ended.failed}; without the patch: {_told(without)}")
+    if isinstance(again, Trouble):  # a finding like any other: what failed first was the machine
+        return Blame(again.title, again.outcome.value, oracle_of(again))
     return blame_of(ended)
 
 
-def _what_fails(kernel: Kernel, wire: str) -> str | None:
+def _told(failure: Trouble | str) -> str:
+    if isinstance(failure, str):
+        return failure
+    return f"the same program is a {failure.outcome.value}: {failure.title}"
+
+
+def _what_fails(kernel: Kernel, wire: str) -> Trouble | str | None:
     """Boot a kernel, and run a program if there is one; says what goes wrong."""
     with tempfile.TemporaryDirectory(prefix="zsfuzz-blame-") as folder:
         work = Path(folder)
         config = worker_config(kernel, name="blame", role="explore", work=work, output=work)
         try:
             with start_machine(config, console="blame.console") as machine:
-                trouble = wire and Runner(machine, Model(machine.kernel)).run(bytes.fromhex(wire))
+                if not wire:
+                    return None
+                return Runner(machine, Model(machine.kernel)).run(bytes.fromhex(wire))
         except Exception as error:  # noqa: BLE001 - whatever a broken kernel's answer led to
-            return str(error)
-    if not trouble:
-        return None
-    return f"the same program is a {trouble.outcome.value}: {trouble.title}"
+            return str(error) or type(error).__name__
 
 
 def blame_of(ended: Ended) -> Blame:
@@ -64,5 +72,5 @@ def blame_of(ended: Ended) -> Blame:
         if ended.splat:
             outcome = Outcome.KERNEL_SPLAT.value
             return Blame(f"{NOT_READY}: {ended.splat}", outcome, SPLAT)
-        return Blame(NOT_READY, Outcome.GUEST_LOST.value, DEATH)
+        return Blame(NOT_READY, Outcome.GUEST_LOST.value, START)
     return Blame("answer that no kernel may give", Outcome.DIVERGENCE.value, ANSWER)

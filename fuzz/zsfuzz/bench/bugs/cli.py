@@ -91,11 +91,15 @@ def _check_outputs(json_file: str | None, plot_file: Path | None) -> None:
     for path in (json_file if json_file != "-" else None, plot_file):
         if path is not None and not Path(path).absolute().parent.is_dir():
             raise click.BadParameter(f"{path}: no such folder: make it first")
+        if path is not None and Path(path).is_dir():
+            raise click.BadParameter(f"{path}: is a folder: name a file in it")
     if plot_file is not None:
         check_plot(plot_file)
 
 
 def _choose(designs: Sequence[str], names: Sequence[str], patches: Sequence[Path]) -> list[Bug]:
+    if patches and names:
+        raise click.BadParameter(f"--bug {names[0]} is a planted bug: give it without --patch")
     if patches:
         return [read_bug(patch, design) for design in designs or ("zspage",) for patch in patches]
     bugs = catalogue(designs or tuple(DESIGNS))

@@ -42,6 +42,11 @@ class Series:
         return sum(trial.found for trial in self.trials)
 
     @property
+    def flaky(self) -> int:
+        """Count the findings that did not show again."""
+        return sum(trial.found and trial.flaky for trial in self.trials)
+
+    @property
     def found(self) -> bool:
         """Tell whether most trials found something."""
         return 2 * self.hits > len(self.trials)
@@ -94,6 +99,7 @@ class Series:
             "oracle": self._most("oracle"),
             "flavour": self._most("flavour"),
             "named": self.named,
+            "flaky": self.flaky,
             "error": self.error or None,
             "trials": [asdict(trial) for trial in self.trials],
         }

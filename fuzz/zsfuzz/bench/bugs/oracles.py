@@ -15,11 +15,14 @@ AUDIT = "audit"  # what outlives the cgroups
 SPLAT = "splat"  # the kernel complains
 HANG = "hang"  # it does not answer
 DEATH = "silent death"  # it is gone without a word
+START = "start"  # a guest does not get ready, and does not complain
 ANSWER = "unreadable answer"  # it answers what no kernel may
 
 
 def oracle_of(trouble: Trouble) -> str:
-    """Name the check that saw it."""
+    """Name the check that saw it: a wrong answer comes before the end of the guest."""
+    if trouble.outcome is Outcome.DIVERGENCE:
+        return _of_divergence(trouble)
     if trouble.splat is not None or trouble.outcome is Outcome.KERNEL_SPLAT:
         return SPLAT
     if trouble.outcome is Outcome.GUEST_HANG:

@@ -22,10 +22,10 @@ class Stage:
 
 
 def stages(strategy: Strategy, seconds: float, flavours: Sequence[str] = ALL) -> Iterator[Stage]:
-    """Share `seconds`; without a model, plain sees nothing and is left out."""
+    """Share `seconds`; without a model plain sees little, and is left out unless it is alone."""
     chosen = [flavour for flavour in ALL if flavour in flavours]
     if not strategy.compared:
-        chosen = [flavour for flavour in chosen if flavour != "plain"] or ["kasan"]
+        chosen = [flavour for flavour in chosen if flavour != "plain"] or chosen
     rounds = ROUNDS if len(chosen) > 1 else 1
     whole = rounds * sum(WEIGHTS[flavour] for flavour in chosen)
     for _ in range(rounds):

@@ -53,6 +53,8 @@ def cell(series: Series) -> str:
     if series.error:
         return "error"
     tries = f"{series.hits}/{len(series.trials)}"
+    if series.flaky:
+        tries += f", {series.flaky} flaky"
     if series.seconds is None or series.spread is None:
         return f"- {tries}"
     shortest, longest = series.spread

@@ -35,7 +35,8 @@ class Trial:
     """How a trial ended; `seconds` and `operations` count from the first program on.
 
     Neither building nor booting counts.  Without a finding they are what was spent.  `oracle` is
-    what saw the bug first, `flavour` the kernel on which it did.
+    what saw the bug first, `flavour` the kernel on which it did.  `flaky` findings did not show
+    again; of a guest that does not get ready, or answers nonsense, `reason` says how.
     """
 
     found: bool
@@ -45,6 +46,8 @@ class Trial:
     outcome: str = ""
     oracle: str = ""
     flavour: str = ""
+    flaky: bool = False
+    reason: str = ""
 
 
 def run_trial(kernels: Kernels, strategy: Strategy, plan: Iterator[Stage], seed: int) -> Trial:
@@ -58,7 +61,7 @@ def run_trial(kernels: Kernels, strategy: Strategy, plan: Iterator[Stage], seed:
             ended = _blamed(run_stage(config), kernels, stage)
             trial = Trial(
                 ended.found, seconds + ended.seconds, operations + ended.operations,
-                ended.title, ended.outcome, ended.oracle, stage.flavour,
+                ended.title, ended.outcome, ended.oracle, stage.flavour, ended.flaky, ended.failed,
             )  # fmt: skip
             if ended.found and not ended.flaky:
                 return trial

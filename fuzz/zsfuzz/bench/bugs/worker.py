@@ -15,12 +15,37 @@ from zsfuzz.bench.bugs.stagerun import Ended, write_result
 from zsfuzz.console.complaints import find_splats
 from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.explorer import Explorer
+from zsfuzz.guest.target import Target
+from zsfuzz.lockstep import KernelAlone
+from zsfuzz.mutation.rawbytes import decode
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.workerconfig import WorkerConfig
+from zsmodel import Model
 
 REPLAYS = 3  # of which one must show it again
-_OURS = (Outcome.DIVERGENCE, Outcome.FLAKY)  # without a complaint of the kernel's
+
+
+class TrialRunner(Runner):
+    """Note when trouble was first noticed: what follows, a fresh guest first, is not counted."""
+
+    noticed: float | None = None
+
+    def _restart_after(self, trouble: Trouble) -> None:
+        if self.noticed is None:
+            self.noticed = time.monotonic()
+        super()._restart_after(trouble)
+
+
+class KernelAloneRunner(TrialRunner):
+    """Hear nothing but what the kernel itself complains of."""
+
+    def __init__(self, target: Target, model: Model) -> None:
+        super().__init__(target, model)
+        self.lockstep = KernelAlone(target, model)
+
+    def _leftovers(self, _: int) -> Trouble | None:
+        return super()._leftovers(0)  # who counts orphans is the module
 
 
 class TrialExplorer(Explorer):
@@ -30,48 +55,40 @@ class TrialExplorer(Explorer):
         super().__init__(config)
         self.flaky: Ended | None = None
         self.begun = False
-        self.noticed: float | None = None  # when an audit failed; what follows is to find out why
-        self.runner.audit = self._audit  # type: ignore[method-assign]
+
+    def _make_runner(self) -> TrialRunner:
+        kind = TrialRunner if self.strategy.compared else KernelAloneRunner
+        self.trial = kind(self.machine, self.model)
+        return self.trial
 
     def one_input(self, data: bytes) -> None:
         """Run what libFuzzer proposes; time counts from the first of them."""
         if not self.begun:
             self.begun, self.started = True, time.monotonic()
-        super().one_input(data)
-
-    def _run(self, wire: bytes) -> None:
+        self.trial.noticed = None
         try:
-            super()._run(wire)
+            self._one_input(data)
         except Exception as error:  # noqa: BLE001 - whatever a broken kernel's answer led to
-            self._fail(wire, error)
+            self._fail(decode(data), error)
 
     def _fail(self, wire: bytes, error: Exception) -> NoReturn:
         """Leave it to another process to say whose fault that was."""
         reason = f"{type(error).__name__}: {error}"
-        self._end(replace(self._now(), failed=reason, wire=wire.hex()))
-
-    def _audit(self) -> Trouble | None:
-        trouble = Runner.audit(self.runner)
-        if trouble is not None and self.noticed is None:
-            self.noticed = time.monotonic()
-        return trouble
+        self._end(self.flaky or replace(self._now(), failed=reason, wire=wire.hex()))
 
     def _now(self) -> Ended:
-        seconds = (self.noticed or time.monotonic()) - self.started
+        seconds = (self.trial.noticed or time.monotonic()) - self.started
         return Ended(False, seconds, self.stats["operations"])
 
     def _handle(self, trouble: Trouble) -> None:
         self.auditor.forget()
-        if not self.strategy.compared and trouble.splat is None and trouble.outcome in _OURS:
-            self.noticed = None
-            return  # seen by an audit of ours, not by the kernel
         seen = self._ended(trouble)
         again = self._again(trouble) if trouble.wire else None
         if again is not None:
             self._end(replace(self._ended(again), seconds=seen.seconds))
         if self.flaky is None and trouble.outcome is not Outcome.GUEST_HANG:
             self.flaky = replace(seen, flaky=True)
-        self.noticed = None
+        self.trial.noticed = None
 
     def _ended(self, trouble: Trouble) -> Ended:
         return replace(
@@ -80,11 +97,18 @@ class TrialExplorer(Explorer):
         )  # fmt: skip
 
     def _again(self, trouble: Trouble) -> Trouble | None:
-        """Replay on fresh guests; what is seen there counts, whatever was seen at first."""
+        """Replay on fresh guests; what is seen there counts, whatever was seen at first.
+
+        A guest may not answer as the machine is busy: that has to be seen twice.
+        """
         flags, self.machine.flags = self.machine.flags, 0
+        hangs = int(trouble.outcome is Outcome.GUEST_HANG)
         for _ in range(REPLAYS):
             again = self.runner.replay(trouble.wire)
-            if again is not None:
+            if again is None:
+                continue
+            hangs += again.outcome is Outcome.GUEST_HANG
+            if again.outcome is not Outcome.GUEST_HANG or hangs > 1:
                 return again
         self.machine.flags = flags
         return None

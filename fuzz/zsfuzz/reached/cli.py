@@ -103,7 +103,8 @@ def _totals(found: Sequence[Reached]) -> Table:
             f"{t.branches} / {t.branches_total} ({t.branches / t.branches_total:.0%})"
             for t in totals(one.lines).values()
         )
-        table.add_row(one.name, f"{one.programs:,}" if one.programs else "", *cells)
+        lost = f", without {one.restarts} guests that were lost" if one.restarts else ""
+        table.add_row(one.name + lost, f"{one.programs:,}" if one.programs else "", *cells)
     return table
 
 

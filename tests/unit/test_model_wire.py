@@ -84,3 +84,15 @@ def test_the_empty_program_has_a_snapshot() -> None:
 def test_unknown_designs_are_refused() -> None:
     with pytest.raises(ValueError, match="'slab'"):
         Kernel("slab")
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "reason"),
+    [(0, 99, "op is 99"), (2, 4, "pool is 4"), (3, 9, "owner is 9"), (3, 8, "owner is 8")],
+)
+def test_what_the_module_refuses_is_refused(at: int, value: int, reason: str) -> None:
+    good = bytearray(op("stat", owner=7) if at == 3 and value == 8 else malloc(0, 8))
+    wire.check_program(bytes(good))
+    good[at] = value
+    with pytest.raises(ValueError, match=f"operation 1: {reason}"):
+        wire.check_program(malloc(1, 8) + bytes(good))

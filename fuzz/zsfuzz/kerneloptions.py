@@ -17,7 +17,7 @@ from zsfuzz.errors import BadCorpusFile, ZsfuzzError
 from zsfuzz.findings.store import PROGRAM
 from zsfuzz.probe.kernel import probed
 from zsmodel.designs import DESIGNS
-from zsmodel.profile import parse_profile
+from zsmodel.profile import DEFAULT_NAME, parse_profile
 from zstools.cli import adapter_option, config_option, linux_option, variant_option
 from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, ensure_kernel, usual_design
 from zstools.progress import for_console
@@ -52,7 +52,7 @@ class _ProfileType(click.ParamType):  # type: ignore[type-arg]
 profile_option = click.option(
     "--profile", type=_ProfileType(), metavar="OPTION=VALUE,...",
     help="In what the kernel differs lawfully from our series, such as charge-unit=payload; or "
-    "default.  [default: what a probe says of other trees and patches]",
+    "default.  [default: a saved finding's, else what a probe says of other trees and patches]",
 )  # fmt: skip
 
 
@@ -104,10 +104,13 @@ def as_saved(spec: KernelSpec, *paths: Path) -> KernelSpec:
         return spec
     files = {file for path in paths for file in _programs_of_findings(path)}
     saved = {profile for file in files if (profile := _profile_of(file)) is not None}
-    if len(saved) > 1:
-        named = "; ".join(sorted(profile or "default" for profile in saved))
+    if not any(saved):
+        return spec
+    meant = {str(parse_profile(profile)) for profile in saved}
+    if len(meant) > 1:
+        named = "; ".join(sorted(profile or DEFAULT_NAME for profile in meant))
         raise ZsfuzzError(f"programs of several profiles ({named}): give one with --profile")
-    return replace(spec, profile=saved.pop()) if any(saved) else spec
+    return replace(spec, profile=meant.pop())
 
 
 def _profile_of(file: Path) -> str | None:

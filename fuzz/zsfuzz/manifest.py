@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from zsfuzz.guest.abi import read_abi
+from zsmodel.profile import DEFAULT_NAME
 from zstools.kernel import Kernel, KernelSpec
 
 
@@ -20,10 +21,15 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
         "protocol": protocol,
         "arguments": arguments,
         "design": kernel.spec.design,
-        "profile": kernel.spec.profile or "",
+        "profile": profile_to_save(kernel.spec),
         "fragments": [str(path.absolute()) for path in kernel.spec.config],
         "adapter": str(kernel.spec.adapter.absolute()) if kernel.spec.adapter else "",
     }
+
+
+def profile_to_save(spec: KernelSpec) -> str:
+    """Spell the profile that is saved with programs; "" where none was given or asked for."""
+    return "" if spec.profile is None else spec.profile or DEFAULT_NAME
 
 
 def kernel_arguments(spec: KernelSpec) -> list[str]:

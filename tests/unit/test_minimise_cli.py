@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from fake_target import FakeTarget
 
 from zsfuzz.cli import main
-from zsfuzz.corpusfile import Entry, save
+from zsfuzz.corpusfile import Entry, load, save
+from zsfuzz.findings.finding import Finding
 from zsfuzz.minimise import cli
 from zsfuzz.minimise.cli import interruptible
+from zsfuzz.outcome import Outcome
 from zsfuzz.text import parse_program
+from zstools.kernel import KernelSpec
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -57,3 +63,21 @@ def test_a_place_that_cannot_be_is_said_before_the_search(
     done = CliRunner().invoke(main, ["minimise", str(path), "--output", f"{path}/folder/small"])
     assert done.exit_code == 2
     assert f"{path}/folder: not a directory: " in done.stderr
+
+
+def test_the_profile_that_was_used_goes_with_the_small_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the default one, and not what the large one was saved with."""
+    program = parse_program("free(o0)")
+    path = save(tmp_path, Entry(program, extra={"profile": "rewrite=keep"}))
+    kernel = SimpleNamespace(spec=KernelSpec("zspage", "kasan", tmp_path, profile=""))
+    found = Finding(Outcome.DIVERGENCE, "owner lost", program, minimised=(3, 1))
+    monkeypatch.setattr(cli, "take_kernel", lambda _: kernel)
+    monkeypatch.setattr(cli, "_other_guests", lambda *_: {})
+    monkeypatch.setattr(cli, "boot", lambda *_: nullcontext(FakeTarget()))
+    monkeypatch.setattr(cli, "_find", lambda *_: found)
+    small = tmp_path / "small.msgpack"
+    done = CliRunner().invoke(main, ["minimise", str(path), "--output", str(small)])
+    assert done.exit_code == 1, done.output
+    assert load(small).extra["profile"] == "default"

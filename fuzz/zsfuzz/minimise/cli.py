@@ -21,7 +21,7 @@ from zsfuzz.findings.finding import Finding
 from zsfuzz.findings.followup import first_account, full_account
 from zsfuzz.findings.verdict import Boot
 from zsfuzz.kerneloptions import as_saved, kernel_options, take_kernel
-from zsfuzz.manifest import finding_manifest
+from zsfuzz.manifest import finding_manifest, profile_to_save
 from zsfuzz.minimise.limit import Limit
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS, Outcome
 from zsfuzz.report.plaintext import render
@@ -74,7 +74,8 @@ def minimise(
     say(render(found, output if found.minimised else file))
     if found.minimised:  # after the report: it has the program if the disk is full
         note = f"{found.outcome.value}: {found.title}"
-        told = {"profile": kernel.spec.profile} if kernel.spec.profile else {}
+        profile = profile_to_save(kernel.spec)
+        told = {"profile": profile} if profile else {}
         extra = {**entry.extra, **told}
         replace_file(output, pack(Entry(found.program, note, kernel.spec.design, extra)))
     ctx.exit(EXIT_FINDINGS)

@@ -16,7 +16,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.report.zspageview import ZspageView, zspage_of
 from zsfuzz.text import format_op, printable
 from zsfuzz.values import show
-from zsmodel.profile import parse_profile
+from zsmodel.profile import DEFAULT_NAME, parse_profile
 from zsmodel.rules import Rule, rule_for
 
 WHOLE_PROGRAM = 96  # operations; of longer ones only the surroundings of the step are shown
@@ -176,7 +176,8 @@ def _kernel(finding: Finding) -> str:
     config = str(finding.kernel.get("config", "unknown"))[:12]
     protocol = finding.kernel.get("protocol", "unknown")
     kernel = "kernel {version}, design {design} ({guest})".format(**facts)
-    profile = f", profile {given}" if (given := finding.kernel.get("profile")) else ""
+    given = finding.kernel.get("profile", "")
+    profile = f", profile {given}" if given not in ("", DEFAULT_NAME) else ""
     return f"{kernel}, config {config}, module protocol {protocol}, seed {finding.seed:#x}{profile}"
 
 

@@ -46,6 +46,11 @@ class CoverageMap:
         """List the functions that were reached, inlined ones by the name of their own."""
         return {name for name, n in zip(self._function_of, hits, strict=True) if n}
 
+    @property
+    def known(self) -> set[str]:
+        """List the functions that have coverage sites."""
+        return set(self._function_of)
+
     def reached_lines(self, hits: Sequence[int]) -> set[int]:
         """List the lines in the basic blocks that were reached."""
         return {

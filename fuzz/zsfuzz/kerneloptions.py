@@ -19,6 +19,7 @@ from zsfuzz.probe.kernel import probed
 from zsmodel.designs import DESIGNS
 from zsmodel.profile import DEFAULT_NAME, parse_profile
 from zstools.cli import adapter_option, config_option, linux_option, variant_option
+from zstools.inspect import owners_left_out
 from zstools.kernel import AUTO, FLAVOURS, Kernel, KernelSpec, ensure_kernel, usual_design
 from zstools.progress import for_console
 
@@ -132,14 +133,22 @@ __all__ = [
 
 
 def take_kernel(spec: KernelSpec) -> Kernel:
-    """Take the kernel from the cache, or build it with a progress bar; probe it if need be."""
+    """Take the kernel from the cache, or build it with a progress bar; probe it if need be.
+
+    Says in a line if owners that its tree mentions were not built.
+    """
+    kernel = _take(spec)
+    if line := owners_left_out(kernel):
+        click.echo(line, err=True)
+    return kernel
+
+
+def _take(spec: KernelSpec) -> Kernel:
     return probed(ensure_kernel(spec, for_console(Console(stderr=True), False)))
 
 
 def take_kernels(flavours: Sequence[str], spec: KernelSpec) -> list[Kernel]:
     """Take one kernel for each flavour; the first is probed, and what it said holds for all."""
-    kernels: list[Kernel] = []
-    for flavour in flavours:
-        kernels.append(take_kernel(replace(spec, flavour=flavour)))
-        spec = replace(spec, profile=kernels[0].spec.profile)
-    return kernels
+    first = take_kernel(replace(spec, flavour=flavours[0]))
+    spec = replace(spec, profile=first.spec.profile)
+    return [first, *(_take(replace(spec, flavour=flavour)) for flavour in flavours[1:])]

@@ -25,7 +25,8 @@ from zstools.errors import (
     SourceError,
     ZsToolsError,
 )
-from zstools.kernel import Kernel, KernelSpec, ensure_kernel, list_kernels
+from zstools.inspect import facts_of
+from zstools.kernel import AUTO, Kernel, KernelSpec, ensure_kernel, list_kernels
 from zstools.paths import cache_dir
 from zstools.progress import Silent
 from zstools.wire import load_wire
@@ -250,6 +251,18 @@ def test_an_edit_asks_for_the_configuration_only_if_it_may_change_it(
     progress = Recorder()
     ensure_kernel(spec, progress)
     assert any("olddefconfig" in command for command in progress.commands) == asked
+
+
+@pytest.mark.usefixtures("shop")
+def test_owners_behind_an_option_that_is_off_are_told_of(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "mine")
+    source = tree / "mm" / "zsmalloc.c"
+    source.write_text(f"#ifdef CONFIG_TOY_OWNERS\n#define ZSPAGE\n#endif\n{source.read_text()}")
+    facts = facts_of(ensure_kernel(KernelSpec(AUTO, "plain", tree)))
+    assert facts["design"] == "stock"
+    assert "it asks for CONFIG_TOY_OWNERS, off in .config" in facts["left_out"]
+    source.write_text(source.read_text().replace("#ifdef CONFIG_TOY_OWNERS", "#if 1"))
+    assert not facts_of(ensure_kernel(KernelSpec(AUTO, "plain", tree)))["left_out"]
 
 
 @pytest.mark.parametrize("where", ["CC mm/", "LD"])

@@ -8,6 +8,8 @@ from typing import Any
 
 from zstools.discovery import load_discovery
 from zstools.kernel import Kernel
+from zstools.leftout import left_out
+from zstools.series import STOCK
 
 _WHERE = {
     "zspage": "an array for each zspage",
@@ -30,7 +32,18 @@ def facts_of(kernel: Kernel) -> dict[str, Any]:
         "prototypes": {role: str(f) for role, f in found.functions.items()},
         "calls": layout["calls"]["expressions"],
         "no_swap": layout["no_swap"],
+        "left_out": owners_left_out(kernel),
     }
+
+
+def owners_left_out(kernel: Kernel) -> str:
+    """Say in a line that owners which a tree of the user's mentions were not built; "" if none."""
+    spec = kernel.spec
+    if spec.own_tree is None or spec.design != STOCK:
+        return ""
+    # The copy goes on with the tree, and may be ahead of an older kernel.
+    tree = kernel.source if spec.extra_patches else spec.own_tree
+    return left_out(tree, kernel.build / ".config")
 
 
 def render_facts(facts: dict[str, Any]) -> str:
@@ -39,6 +52,8 @@ def render_facts(facts: dict[str, Any]) -> str:
     commit = f", commit {facts['commit']}" if facts["commit"] else ""
     lines = [f"Linux {facts['version']}{commit}, {facts['configuration']}"]
     lines += [f"design      {facts['design']}: {_WHERE[facts['design']]}"]
+    if facts["left_out"]:
+        lines += [facts["left_out"]]
     if place is not None:
         lines += [f"owners      {place['path']}{_entries(place)}"]
     lines += [f"owner given at {facts['owner_at']}, awareness at {facts['aware_at']}"]

@@ -15,13 +15,14 @@ from zstools.cache import Manifest
 from zstools.discovery import load_discovery
 from zstools.errors import BuildInterruptedError, DiskFullError, ZsToolsError
 from zstools.facts import LAYOUT, ensure_layout, has_layout
+from zstools.leftout import left_out
 from zstools.module import ensure_module, find_module
 from zstools.owntree import was_scanned
 from zstools.paths import CACHE_VARIABLE, cache_dir, series_dir
 from zstools.plan import AUTO, FLAVOURS, KernelSpec, Plan, make_plan
 from zstools.progress import BuildProgress, Silent
 from zstools.prune import mark_used
-from zstools.series import supported_versions
+from zstools.series import STOCK, supported_versions
 from zstools.source import is_cached, release_of, tree_version
 
 __all__ = ["AUTO", "FLAVOURS", "Kernel", "KernelSpec", "ensure_kernel", "list_kernels"]
@@ -115,8 +116,11 @@ def _design(spec: KernelSpec, plan: Plan) -> str:
         return spec.design
     found = load_discovery(plan.entry / LAYOUT)
     if spec.design not in (AUTO, found.design) and found.counters:
+        tree = plan.tree if spec.extra_patches else plan.source.path
+        why = left_out(tree, plan.build / ".config") if found.design == STOCK else ""
         raise ZsToolsError(
-            f"{spec.linux} keeps owners by design {found.design}, not {spec.design}: "
+            why
+            or f"{spec.linux} keeps owners by design {found.design}, not {spec.design}: "
             f"give --design {found.design}, or a tree without owners"
         )
     return found.design

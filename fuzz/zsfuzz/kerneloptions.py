@@ -29,7 +29,8 @@ design_option = click.option(
     "--design", type=_DESIGNS, help=f"{_WHERE}[default: zspage; auto with --linux]"
 )
 _design_of_finding = click.option(
-    "--design", type=_DESIGNS, help=f"{_WHERE}[default: the finding's; auto with --linux]"
+    "--design", type=_DESIGNS,
+    help=f"{_WHERE}[default: the finding's; with --linux auto, unless our series kept the owners]",
 )  # fmt: skip
 patch_option = click.option(
     "--patch", "patches", multiple=True,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from zsfuzz.guest.abi import read_abi
+from zsfuzz.swappath import missing_for_swap
 from zsmodel.profile import DEFAULT_NAME
 from zstools.kernel import Kernel, KernelSpec
 
@@ -21,6 +22,7 @@ def finding_manifest(kernel: Kernel) -> dict[str, object]:
         "protocol": protocol,
         "arguments": arguments,
         "design": kernel.spec.design,
+        "no_swap": missing_for_swap(kernel.layout),
         "profile": profile_to_save(kernel.spec),
         "fragments": [str(path.absolute()) for path in kernel.spec.config],
         "adapter": str(kernel.spec.adapter.absolute()) if kernel.spec.adapter else "",

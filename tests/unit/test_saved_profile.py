@@ -32,13 +32,14 @@ PROGRAM = parse_program("o0 = malloc(p0, size=64, owner=c1)")
 
 def kernel_of(spec: KernelSpec) -> Any:
     facts = {"inputs": {"config": "9b1e"}, "foreign": True, "design": "zspage"}
-    return SimpleNamespace(spec=spec, manifest=facts, wire=Path("wire.json"))
+    return SimpleNamespace(spec=spec, manifest=facts, wire=Path("wire.json"), layout=Path())
 
 
 def finding_of(spec: KernelSpec, output: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Save a finding of such a kernel, and return its folder."""
     abi = SimpleNamespace(constant=lambda _: 3)
     monkeypatch.setattr(manifest, "read_abi", lambda _: abi)
+    monkeypatch.setattr(manifest, "missing_for_swap", lambda _: "")
     kernel = manifest.finding_manifest(kernel_of(spec))
     finding = Finding(Outcome.DIVERGENCE, "owner lost", PROGRAM, kernel=kernel)
     return FindingStore(output).save(finding).path

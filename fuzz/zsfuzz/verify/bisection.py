@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zsfuzz.errors import HarnessError, ZsfuzzError
+from zsfuzz.verify.cannotshow import CannotShow
 from zsfuzz.verify.checkout import Checkout, Commit, OnlySkipped
 from zsfuzz.verify.trial import Trial
 from zstools.errors import (
@@ -97,7 +98,10 @@ class Bisection:
 
     def _tried(self, commit: str) -> Trial:
         self.checkout.go_to(commit)
-        trial = self._trials[commit] = self.test(self.title)
+        try:
+            trial = self._trials[commit] = self.test(self.title)
+        except CannotShow as error:
+            raise CannotBisect(f"{self.checkout.describe(commit)}: {error}") from error
         self._say(commit, str(trial))
         return trial
 
@@ -107,7 +111,7 @@ class Bisection:
         """Test what is checked out; what does not build, or shows something else, tells nothing."""
         try:
             trial = self.test(self.title)
-        except (ZsToolsError, HarnessError) as error:
+        except (ZsToolsError, HarnessError, CannotShow) as error:
             if isinstance(error, _OURS):
                 raise
             return self._skip(commit, _reason(error))

@@ -21,6 +21,13 @@ from zsfuzz.manifest import finding_manifest
 from zsfuzz.outcome import EXIT_CLEAN, EXIT_FINDINGS
 from zsfuzz.report.plaintext import render
 from zsfuzz.verify.bisection import Bisection, Culprit
+from zsfuzz.verify.cannotshow import (
+    ANYWHERE,
+    IN_HISTORY,
+    describe,
+    other_design,
+    refuse_blind,
+)
 from zsfuzz.verify.checkout import Checkout
 from zsfuzz.verify.saved import SavedFinding, load_finding
 from zsfuzz.verify.trial import Trial, attempt
@@ -43,12 +50,16 @@ def verify(ctx: click.Context, finding: Path, spec: KernelSpec, runs: int) -> No
     """Tell whether a kernel still has FINDING, a saved finding's folder or its program file.
 
     Design, flavour and variants are those on which it was found, unless given.  Exit codes: 0 it
-    does not show, 1 it does, or something else does, 2 failure of the harness.
+    does not show, 1 it does, or something else does, 2 it could not show there, as on a kernel
+    without owners, or failure of the harness.
     """
     saved = load_finding(finding)
     kernel = take_kernel(spec_for(spec, saved))
     trial = _try(kernel, saved, saved.title, runs)
-    click.echo(f"{_named(saved)}\n  {trial}, on {_describe(kernel)}")
+    if trial.clean:
+        reasons = ANYWHERE if spec.design else (*ANYWHERE, other_design)
+        refuse_blind(saved, kernel, trial.kernel, reasons)
+    click.echo(f"{_named(saved)}\n  {trial}, on {describe(kernel)}")
     if trial.trouble is not None:
         click.echo(f"\n{_report(trial, kernel, saved)}", nl=False)
     ctx.exit(EXIT_CLEAN if trial.clean else EXIT_FINDINGS)
@@ -71,8 +82,9 @@ def bisect(
     """Find the commit between GOOD and BAD that brought FINDING into the tree --linux.
 
     The tree itself is not touched: commits are checked out and built in the cache.  What does not
-    build, does not boot or shows something else is skipped.  Exit codes: 1 the commit was found, or
-    those that it may be, 2 there is nothing to find between the two, or the harness failed.
+    build, does not boot, shows something else or cannot show it is skipped.  Exit codes: 1 the
+    commit was found, or those that it may be, 2 there is nothing to find between the two, or the
+    harness failed.
     """
     saved = load_finding(finding)
     spec = spec_for(spec, saved)
@@ -92,6 +104,8 @@ def bisect(
             kernel = take_kernel(here)
             click.echo(f"  built in {time.monotonic() - begun:.0f} s", err=True)
             trial = _try(kernel, saved, title, runs or saved.runs, enough=1)
+            if trial.clean:
+                refuse_blind(saved, kernel, trial.kernel, IN_HISTORY)
             # Now: the next commit is built in the same place.
             reports[checkout.head()] = _report(trial, kernel, saved)
             return trial
@@ -105,7 +119,9 @@ def bisect(
 def spec_for(spec: KernelSpec, saved: SavedFinding) -> KernelSpec:
     """Fill in from the finding what was not given; raises ZsfuzzError for what nobody told."""
     in_tree = usual_design(None, spec.linux) == AUTO
-    design = spec.design or (AUTO if in_tree else saved.design)
+    # Our series goes on top again: without it, nothing of the finding could show.
+    usual = AUTO if in_tree and not saved.is_of_our_series else saved.design
+    design = spec.design or usual
     if not design:
         raise ZsfuzzError(f"{saved.program_file} does not say its design: give --design")
     flavour = spec.flavour or saved.flavour or "plain"
@@ -138,10 +154,6 @@ def _try(
 
 def _named(saved: SavedFinding) -> str:
     return f"{saved.program_file}: {saved.title or 'program without a title'}"
-
-
-def _describe(kernel: Kernel) -> str:
-    return f"{kernel.version} {kernel.spec.design} {kernel.spec.configuration}"
 
 
 def _report(trial: Trial, kernel: Kernel, saved: SavedFinding) -> str:

@@ -13,9 +13,12 @@ from zsfuzz.corpusfile import Entry, load
 from zsfuzz.errors import BadCorpusFile
 from zsfuzz.findings.store import PROGRAM, SUMMARY
 from zsfuzz.outcome import Outcome
+from zsfuzz.repro.swapping import swaps
+from zsmodel.designs import DESIGNS
 
 KERNEL = "kernel.json"
 _FEWEST, _MOST = 3, 50  # runs that tell whether a kernel has it
+_MEMCG = "CONFIG_MEMCG"
 _MISSED = 0.01  # likelihood of not seeing it in so many runs
 
 
@@ -23,7 +26,8 @@ _MISSED = 0.01  # likelihood of not seeing it in so many runs
 class SavedFinding:
     """Hold what was saved; `title` is "" if the program came without one.
 
-    `reproduced` is (times, of tries), None if that is not known.
+    `reproduced` is (times, of tries), None if that is not known.  `foreign` tells whether the
+    kernel was a tree without our series, None if nobody knows; `no_swap` is why it could not swap.
     """
 
     program_file: Path
@@ -35,6 +39,29 @@ class SavedFinding:
     reproduced: tuple[int, int] | None = None
     fragments: tuple[Path, ...] = ()
     adapter: Path | None = None
+    foreign: bool | None = None
+    has_memcg: bool = True
+    no_swap: str = ""
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Tell whether its design is one that keeps owners."""
+        return self.design in DESIGNS and DESIGNS[self.design].keeps_owners
+
+    @property
+    def is_of_our_series(self) -> bool:
+        """Tell whether it was our series that kept the owners."""
+        return self.keeps_owners and self.foreign is False
+
+    @property
+    def needs_owners(self) -> bool:
+        """Tell whether it was found where objects had owners."""
+        return self.keeps_owners and self.has_memcg
+
+    @property
+    def needs_swap(self) -> bool:
+        """Tell whether its program swaps pages, and was found where they can be swapped."""
+        return swaps(self.entry.program) and not self.no_swap
 
     @property
     def runs(self) -> int:
@@ -72,6 +99,9 @@ def load_finding(path: Path) -> SavedFinding:
         (int(reproduced[0]), int(reproduced[1])) if reproduced else None,
         tuple(map(Path, kernel.get("fragments", ()))),
         Path(kernel["adapter"]) if kernel.get("adapter") else None,
+        kernel.get("foreign"),
+        kernel.get("options", {}).get(_MEMCG) != "n",
+        str(kernel.get("no_swap", "")),
     )
 
 

@@ -13,7 +13,7 @@ from zsfuzz.bootfailure import boot_trouble
 from zsfuzz.errors import BootFailed
 from zsfuzz.guest.target import Target
 from zsfuzz.runner import Runner, Trouble
-from zsmodel import Model
+from zsmodel import Kernel, Model
 
 _model = lru_cache(maxsize=1)(Model)  # making one takes longer than most programs
 Boot = Callable[[], AbstractContextManager[Target]]
@@ -23,7 +23,8 @@ Boot = Callable[[], AbstractContextManager[Target]]
 class Trial:
     """Hold what became of `runs` runs; `hits` of them ended with `title`, `others` otherwise.
 
-    `trouble` is the first run with that title, or, if there is none, the first other one.
+    `trouble` is the first run with that title, or, if there is none, the first other one.  `kernel`
+    is what a guest said of itself, None if none got ready.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Trial:
     hits: int
     others: Counter[str] = field(default_factory=Counter)
     trouble: Trouble | None = None
+    kernel: Kernel | None = None
 
     @property
     def clean(self) -> bool:
@@ -52,8 +54,10 @@ def attempt(boot: Boot, wire: bytes, title: str, runs: int, *, enough: int | Non
     hits = tries = 0
     others: Counter[str] = Counter()
     first: Trouble | None = None
+    kernel: Kernel | None = None
     while tries < runs and hits < (enough or runs):
-        found = _run_once(boot, wire)
+        found, described = _run_once(boot, wire)
+        kernel = described or kernel
         tries += 1
         if found is None:
             continue
@@ -64,13 +68,14 @@ def attempt(boot: Boot, wire: bytes, title: str, runs: int, *, enough: int | Non
         else:
             first = first or found
             others[found.title] += 1
-    return Trial(title, tries, hits, others, first)
+    return Trial(title, tries, hits, others, first, kernel)
 
 
-def _run_once(boot: Boot, wire: bytes) -> Trouble | None:
-    """Run the program on a guest of its own, if one gets ready."""
+def _run_once(boot: Boot, wire: bytes) -> tuple[Trouble | None, Kernel | None]:
+    """Run the program on a guest of its own, if one gets ready, and say what kernel that has."""
     try:
         with boot() as target:
-            return Runner(target, _model(target.kernel)).examine(wire)
+            kernel = target.kernel
+            return Runner(target, _model(kernel)).examine(wire), kernel
     except BootFailed as error:
-        return boot_trouble(error, wire)
+        return boot_trouble(error, wire), None

@@ -27,8 +27,9 @@ SEEDS = range(1, 8)
 # Operations to find each bug, the sum over the seeds: what was measured, times 3.  They are the
 # same in each run, until something changes in operations, mutator, coverage or oracle.
 MOST = {"free-keeps-owner": 3 * 737, "compaction-loses-owner": 3 * 16_686}
-# CPU time of the host for a program beside the guest's: what was measured, times 2.
-MOST_HOST_SHARE = 2 * 0.62
+# CPU time of the host for a program beside the guest's: between what was measured, 1.9 to 2.7, and
+# what a host needs that does its work four times, 8.1 to 8.3.
+MOST_HOST_SHARE = 4.5
 
 
 @pytest.fixture(scope="module", params=MOST)

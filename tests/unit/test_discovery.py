@@ -11,9 +11,10 @@ from toykernel import ZSMALLOC
 
 from zstools.adapterfile import read_adapter
 from zstools.discovery import from_dict
+from zstools.dwarf import open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
-from zstools.layout import Hints, Layout, read_layout
+from zstools.layout import Hints, Layout, read_layout, symbol_addresses
 
 OWNERS = "struct obj_cgroup **owners;"
 WRITE = "void *mem, size_t len OWNER)"
@@ -178,6 +179,41 @@ def test_a_function_may_set_the_owner(tmp_path: Path) -> None:
         "({ zs_obj_write(pool, handle, mem, size); if (objcg)"
         " { int ret = zs_obj_set_owner(pool, handle, objcg); (void)ret; }; });"
     ) in render_header(layout)
+
+
+# What the header needs of the kernel's, and a module that calls the setter and what frees.
+MODULE = """\
+#include <stddef.h>
+typedef _Bool bool; typedef unsigned int gfp_t; struct zs_pool; struct obj_cgroup;
+struct zs_pool *zs_create_pool(const char *name);
+unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp, int nid);
+void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *mem, size_t size);
+int zs_obj_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o);
+void zs_free(struct zs_pool *pool, unsigned long handle);
+#define READ_ONCE_NOCHECK(x) x
+#include "zsfuzz_layout.h"
+int zs_obj_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o);
+void try_write(struct zs_pool *pool, void *objcg) { zsl_write(pool, 1, 0, 2, objcg); }
+void try_free(struct zs_pool *pool) { zsl_free(pool, 1, 2, NULL); }
+"""
+
+
+def test_a_function_that_is_not_exported_is_called_by_its_distance(tmp_path: Path) -> None:
+    exported = "int __ksymtab_zs_malloc, __ksymtab_zs_obj_write, __ksymtab_zs_free;"
+    edit = ("int main(", f"{exported}\nint {SETTER} {{ return pool && handle && o; }}\nint main(")
+    layout = read(tmp_path, (WRITE, WRITE.replace(" OWNER", "")), edit)
+    (tmp_path / "linux").mkdir()
+    (tmp_path / "linux" / "memcontrol.h").write_text("")
+    (tmp_path / "zsfuzz_layout.h").write_text(render_header(layout))
+    (tmp_path / "module.c").write_text(MODULE)
+    compiler = ["gcc", "-O1", "-fno-pic", "-Wall", "-Werror", "-I.", "-c", "module.c"]
+    subprocess.run(compiler, cwd=tmp_path, check=True)
+    listed = subprocess.check_output(["nm", "-u", "module.o"], cwd=tmp_path, text=True)
+    assert set(listed.split()) - {"U"} == {"zs_malloc", "zs_obj_write", "zs_free"}
+    with open_elf(tmp_path / "vmlinux") as elf:
+        addresses = symbol_addresses(elf)
+    distance = addresses["zs_obj_set_owner"] - addresses["zs_malloc"]
+    assert f"#define ZSL_SYM_zs_obj_set_owner ({distance}L)" in render_header(layout)
 
 
 def test_what_cannot_be_told_is_shown_with_the_prototypes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ in which order, is decided here from the roles of parameters, or said in an adap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from zstools.adapterfile import EMPTY, AdapterFile
@@ -51,6 +51,11 @@ class Calls:
         """Tell whether the call passes on a word such as objcg."""
         return word in _words(self.expressions[role])
 
+    def functions(self) -> list[str]:
+        """Name what is called, by name."""
+        found = (re.findall(r"([A-Za-z_]\w*)\s*\(", text) for text in self.expressions.values())
+        return sorted({name for names in found for name in names})
+
 
 @dataclass(frozen=True)
 class Kinds:
@@ -78,13 +83,22 @@ def decide_calls(functions: dict[str, Prototype], given: AdapterFile, kinds: Kin
     return Calls(expressions)
 
 
-def render_adapter(calls: Calls, given: AdapterFile = EMPTY) -> list[str]:
-    """Return the lines of C for zsfuzz_layout.h."""
+def render_adapter(
+    calls: Calls, given: AdapterFile = EMPTY, hidden: Iterable[str] = ()
+) -> list[str]:
+    """Return the lines of C for zsfuzz_layout.h.
+
+    What is @hidden is not exported, and called by its distance from what is: ZSL_SYM_ and its name.
+    Other headers may declare it later, so the macros do not outlive the calls.
+    """
+    hidden = tuple(hidden)
     lines = [f"#include <{name}>" for name in ("linux/memcontrol.h", *given.include)]
+    lines += [f"#define {name} {_at_distance(name)}" for name in hidden]
     for role, (returns, parameters) in _WRAPPERS.items():
         result = "" if returns == "void " else "return "
         lines += ["", f"static inline {returns}zsl_{role}({parameters})", "{"]
         lines += [f"\t{result}{calls.expressions[role]};", "}"]
+    lines += [f"#undef {name}" for name in hidden]
     return ["", "/* Generated from the prototypes of this kernel. */", *lines]
 
 
@@ -199,6 +213,10 @@ def choose_statistic(values: list[str], name: str, first: bool) -> str:
     if any(word in lower for word in ("comp", "bytes", "size", "zswap")) or first:
         return size[0] if size else ""
     return stored[0] if stored else ""
+
+
+def _at_distance(name: str) -> str:
+    return f"((typeof(&{name}))((char *)zs_malloc + ZSL_SYM_{name}))"
 
 
 def _words_of(role: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ def render_header(layout: Layout, given: AdapterFile = EMPTY) -> str:
     """Return the text of zsfuzz_layout.h; absent members and symbols have no macro."""
     lines = [_TOP]
     lines += [f"#define {name} {value}" for name, value in _macros(layout)]
-    lines += render_adapter(layout.calls, given)
+    lines += render_adapter(layout.calls, given, layout.hidden)
     lines += _owners(layout.discovery.place)
     lines += ["", "#ifdef ZSL_WANT_SITES", *_sites(layout), "#endif", "", "#endif"]
     return "\n".join(lines) + "\n"
@@ -50,7 +50,7 @@ def _macros(layout: Layout) -> Iterator[tuple[str, object]]:
     yield from _counters(layout.discovery)
     if not layout.no_swap:
         yield "ZSL_HAS_SWAP", 1
-    for name, distance in layout.symbols.items():
+    for name, distance in (layout.symbols | layout.hidden).items():
         yield f"ZSL_SYM_{name}", f"({distance}L)"
     yield "ZSL_BUILD_ID", "{ " + ", ".join(f"{b:#04x}" for b in layout.build_id) + " }"
     yield "ZSL_BUILD_ID_AT", f"({layout.build_id_at}L)"

@@ -91,6 +91,7 @@ class Layout:
     size_classes: int
     anchor: int  # address of zs_malloc()
     symbols: dict[str, int]  # addresses minus @anchor
+    hidden: dict[str, int]  # the same of functions that are called, but not exported
     no_swap: str  # what of the swap path is missing, "" if nothing is
     coverage: Coverage
 
@@ -166,9 +167,15 @@ def _read(elf: ELFFile, vmlinux: Path, hints: Hints) -> Layout:
         size_classes=_size_classes(structs["zs_pool"]),
         anchor=anchor,
         symbols={n: addresses[n] - anchor for n in SYMBOLS if n in addresses},
+        hidden={n: addresses[n] - anchor for n in calls.functions() if _is_hidden(n, addresses)},
         no_swap=no_swap,
         coverage=read_coverage(elf, unit, vmlinux),
     )
+
+
+def _is_hidden(name: str, addresses: Container[str]) -> bool:
+    """Tell whether modules cannot link with a function of the kernel: what only zswap calls."""
+    return name in addresses and f"__ksymtab_{name}" not in addresses
 
 
 def _checked_struct(unit: Unit, name: str, members: str) -> Struct:

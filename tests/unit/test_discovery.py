@@ -137,6 +137,31 @@ def test_an_array_by_type_counts_more_than_a_number_by_name(tmp_path: Path) -> N
     assert (layout.design, layout.discovery.place.path) == ("zpdesc", "zpdesc->mine")
 
 
+@pytest.mark.parametrize("member", ["struct obj_cgroup **mine", "unsigned long mine"])
+def test_what_hangs_on_a_page_counts_more_than_where_all_of_a_zspage_begins(
+    tmp_path: Path, member: str
+) -> None:
+    layout = read(tmp_path, (IN_ZPDESC, IN_ZPDESC.replace("\n", f"\n\t{member};\n")))
+    assert layout.discovery.place is not None
+    assert (layout.design, layout.discovery.place.path) == ("zpdesc", "zpdesc->mine")
+
+
+def test_the_namesake_of_memcg_data_has_no_owners_that_a_zspage_has(tmp_path: Path) -> None:
+    namesake = IN_ZPDESC.replace("\n", "\n\tunsigned long memcg_data;\n")
+    assert read(tmp_path, (IN_ZPDESC, namesake)).design == "zspage"
+
+
+def test_of_two_places_none_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"at zspage->owners and at zspage->others; say") as why:
+        read(tmp_path, (OWNERS, f"{OWNERS} struct obj_cgroup **others;"))
+    assert 'owners = "zspage->owners"' in str(why.value)
+
+
+def test_two_names_of_one_place_are_one(tmp_path: Path) -> None:
+    union = f"union {{ {OWNERS} struct obj_cgroup **others; }};"
+    assert read(tmp_path, (OWNERS, union)).design == "zspage"
+
+
 def test_an_array_of_a_page_that_is_not_over_memcg_data_is_explained(tmp_path: Path) -> None:
     lru = "struct list_head lru; unsigned long movable_ops;"
     union = "union { struct list_head lru; struct obj_cgroup **mine; }; unsigned long movable_ops;"

@@ -20,6 +20,8 @@ _POINTER_BYTES = 8
 _DEEPEST = 3  # pointers from the zspage to the array
 _LEADS_AWAY = {"zs_pool", "size_class", "zspage", "zpdesc", "page", "folio", "list_head", _OWNER}
 _OF_ZSMALLOC = re.compile(r"(^|/)(mm/[^/]*|include/linux/zsmalloc[^/]*)$")
+# How a place is told.
+_BY_TYPE, _BY_OFFSET, _BY_NAME = 0, 1, 2
 _NAMED = re.compile(r"objcg|obj_cgroup|owner|memcg", re.IGNORECASE)
 
 
@@ -49,14 +51,13 @@ def find_place(unit: Unit, memcg_data: int | None) -> Place | None:
 
     @memcg_data is the offset of page->memcg_data, None without CONFIG_MEMCG.
     """
-    search = _Search(unit)
-    places = [
-        *search.in_struct("zspage", None),
-        *search.in_struct("zpdesc", memcg_data),
-    ]
-    if not places:
+    search = _Search(unit, memcg_data)
+    found = [*search.in_struct("zspage"), *search.in_struct("zpdesc")]
+    if not found:
         return None
-    place = min(places, key=lambda found: found[0])[1]
+    best = min(_rank(kind, place, memcg_data) for kind, place in found)
+    places = [place for kind, place in found if _rank(kind, place, memcg_data) == best]
+    place = _only(places)
     if place.struct == "zpdesc" and place.steps[:1] != (memcg_data,) and memcg_data is not None:
         raise LayoutError(
             f"{place.path} has owners, but does not lie over page->memcg_data, as they do in the "
@@ -64,6 +65,27 @@ def find_place(unit: Unit, memcg_data: int | None) -> Place | None:
             '--adapter (docs/OWN-KERNEL.md): owners = "zspage->member"'
         )
     return place
+
+
+def _rank(kind: int, place: Place, memcg_data: int | None) -> tuple[bool, int]:
+    """Order places: what lies over page->memcg_data, and is not just its namesake, is decisive.
+
+    A zspage may know where its arrays begin, too: one allocation, whose parts hang on the pages.
+    """
+    over = memcg_data is not None and place.struct == "zpdesc" and place.steps[:1] == (memcg_data,)
+    return not over or (kind != _BY_TYPE and place.path == "zpdesc->memcg_data"), kind
+
+
+def _only(places: list[Place]) -> Place:
+    """Return the one place of which these are names; raise LayoutError if there are two."""
+    first = places[0]
+    for other in places[1:]:
+        if (other.struct, other.steps, other.base) != (first.struct, first.steps, first.base):
+            raise LayoutError(
+                f"owners may be at {first.path} and at {other.path}; say where they are in a file, "
+                f'and give that with --adapter (docs/OWN-KERNEL.md): owners = "{first.path}"'
+            )
+    return first
 
 
 def follow_path(unit: Unit, path: str) -> Place:
@@ -84,65 +106,61 @@ def follow_path(unit: Unit, path: str) -> Place:
 
 
 class _Search:
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, memcg_data: int | None) -> None:
         self._unit = unit
+        self._memcg_data = memcg_data
 
-    def in_struct(self, name: str, memcg_data: int | None) -> Iterator[tuple[int, Place]]:
-        """Yield (rank, place): 0 told by type, 1 by where it is, 2 by name."""
+    def in_struct(self, name: str) -> Iterator[tuple[int, Place]]:
+        """Yield (how it is told, place)."""
         die = self._unit.aggregate(name)
-        if die is None:
-            return
-        yield from self._members(name, die, _Trail(name), memcg_data)
+        if die is not None:
+            yield from self._members(name, die, _Trail(name))
 
-    def _members(
-        self, struct: str, die: Die, trail: _Trail, memcg_data: int | None = None
-    ) -> Iterator[tuple[int, Place]]:
+    def _members(self, struct: str, die: Die, trail: _Trail) -> Iterator[tuple[int, Place]]:
         for child in die.iter_children():
             if child.tag != "DW_TAG_member" or "DW_AT_bit_size" in child.attributes:
                 continue
             where = number(child, "DW_AT_data_member_location")
-            at = trail.member(name_of(child), where)
-            yield from self._member(struct, child, at, memcg_data)
+            yield from self._member(struct, child, trail.member(name_of(child), where))
 
-    def _member(
-        self, struct: str, child: Die, at: _Trail, memcg_data: int | None
-    ) -> Iterator[tuple[int, Place]]:
+    def _member(self, struct: str, child: Die, at: _Trail) -> Iterator[tuple[int, Place]]:
         bare = bare_type(type_of(child))
         if bare is None:
             return
         place = _array_at(struct, at, bare)
         if place is not None:
-            yield 0, place
+            yield _BY_TYPE, place
         elif bare.tag in ("DW_TAG_structure_type", "DW_TAG_union_type"):
             if self._is_ours(bare):  # a spinlock under debugging has an owner, too
-                yield from self._members(struct, bare, at, memcg_data)
+                yield from self._members(struct, bare, at)
         elif bare.tag == "DW_TAG_pointer_type":
-            yield from self._pointed(struct, bare, at, child, memcg_data)
+            yield from self._pointed(struct, bare, at, child)
         elif size_of(bare) == _POINTER_BYTES:
-            yield from self._word(struct, at, child, memcg_data)
+            yield from self._word(struct, at, child)
 
     def _pointed(
-        self, struct: str, pointer: Die, at: _Trail, child: Die, memcg_data: int | None
+        self, struct: str, pointer: Die, at: _Trail, child: Die
     ) -> Iterator[tuple[int, Place]]:
         target = bare_type(type_of(pointer))
         if target is None:
-            yield from self._word(struct, at, child, memcg_data)
+            yield from self._word(struct, at, child)
         elif target.tag == "DW_TAG_structure_type" and len(at.steps) < _DEEPEST:
             if name_of(target) in _LEADS_AWAY or not self._is_ours(target):
                 return
             inner = list(self._members(struct, target, at.pointed()))
             yield from inner
             entries = _entries_at(struct, at, pointer)
-            if entries is not None and all(rank for rank, _ in inner):
-                yield 0, entries
+            if entries is not None and all(kind for kind, _ in inner):
+                yield _BY_TYPE, entries
 
-    def _word(
-        self, struct: str, at: _Trail, child: Die, memcg_data: int | None
-    ) -> Iterator[tuple[int, Place]]:
-        if memcg_data is not None and not at.steps and at.offset == memcg_data:
-            yield 1, _word_at(struct, at)
+    def _word(self, struct: str, at: _Trail, child: Die) -> Iterator[tuple[int, Place]]:
+        if self._is_over_memcg_data(struct, at):
+            yield _BY_OFFSET, _word_at(struct, at)
         elif _NAMED.search(name_of(child)):
-            yield 2, _word_at(struct, at)
+            yield _BY_NAME, _word_at(struct, at)
+
+    def _is_over_memcg_data(self, struct: str, at: _Trail) -> bool:
+        return struct == "zpdesc" and not at.steps and at.offset == self._memcg_data
 
     def _is_ours(self, die: Die) -> bool:
         return _OF_ZSMALLOC.search(self._unit.file_of(die)) is not None

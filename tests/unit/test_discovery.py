@@ -20,6 +20,7 @@ OWNERS = "struct obj_cgroup **owners;"
 WRITE = "void *mem, size_t len OWNER)"
 CREATE = "zs_create_pool(const char *name)"
 STRUCT = "struct zspage_lock { int lock, cnt; };"
+PAGE = "struct page { "
 ARGS = "struct zs_args { _Bool memcg; };"
 
 
@@ -144,6 +145,60 @@ def test_what_hangs_on_a_page_counts_more_than_where_all_of_a_zspage_begins(
     layout = read(tmp_path, (IN_ZPDESC, IN_ZPDESC.replace("\n", f"\n\t{member};\n")))
     assert layout.discovery.place is not None
     assert (layout.design, layout.discovery.place.path) == ("zpdesc", "zpdesc->mine")
+
+
+@pytest.mark.parametrize(
+    ("member", "stride", "entry"),
+    [
+        ("void **mine", 8, 0),
+        ("void *mine", 8, 0),
+        ("unsigned long *mine", 8, 0),
+        ("struct unknown *mine", 8, 0),
+        ("const struct elsewhere *mine", 16, 8),
+        ("struct atomic mine", 8, 0),
+    ],
+)
+def test_whatever_lies_over_memcg_data_is_where_the_owners_are(
+    tmp_path: Path, member: str, stride: int, entry: int
+) -> None:
+    header = """
+#line 1 "include/linux/memcontrol.h"
+struct elsewhere { long ref; struct obj_cgroup *objcg; }; struct atomic { long counter; };
+#line 100 "mm/zsmalloc.c"
+"""
+    over = IN_ZPDESC.replace("\n", f"\n\t{member};\n")
+    layout = read(tmp_path, (OWNERS, ""), (IN_ZPDESC, over), (PAGE, header + PAGE))
+    place = layout.discovery.place
+    assert place is not None
+    assert (layout.design, place.path, len(place.steps)) == ("zpdesc", "zpdesc->mine", 1)
+    assert (place.stride, place.entry) == (stride, entry)
+
+
+def test_one_owner_of_a_page_is_no_array(tmp_path: Path) -> None:
+    over = IN_ZPDESC.replace("\n", "\n\tstruct obj_cgroup *mine;\n")
+    with pytest.raises(LayoutError, match=r"no array of struct obj_cgroup pointers"):
+        read(tmp_path, (OWNERS, ""), (IN_ZPDESC, over))
+
+
+def test_an_adapter_file_may_name_memcg_data_itself(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('owners = "page->memcg_data"\n')
+    (tmp_path / "tree").mkdir()
+    layout = read(tmp_path / "tree", (OWNERS, ""), hints=Hints(read_adapter(path)))
+    place = layout.discovery.place
+    assert place is not None
+    assert (layout.design, place.struct, place.path) == ("zpdesc", "zpdesc", "page->memcg_data")
+    memcg_data = layout.structs["page"].find("memcg_data")
+    assert memcg_data is not None
+    assert place.steps == (memcg_data.offset,)
+
+
+@pytest.mark.parametrize("path", ["page->flags", "page", "zspage", "pool->owners", ""])
+def test_owners_begin_where_the_module_can_look(tmp_path: Path, path: str) -> None:
+    (tmp_path / "mine.toml").write_text(f'owners = "{path}"\n')
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(LayoutError, match="begin with zspage-> or zpdesc->, or say page->memcg"):
+        read(tmp_path / "tree", hints=Hints(read_adapter(tmp_path / "mine.toml")))
 
 
 def test_the_namesake_of_memcg_data_has_no_owners_that_a_zspage_has(tmp_path: Path) -> None:

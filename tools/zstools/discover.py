@@ -89,8 +89,9 @@ def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Pro
         raise LayoutError(
             "objects have owners, but no array of struct obj_cgroup pointers was found in struct "
             "zspage or struct zpdesc; say where it is in a file, and give that with --adapter "
-            '(docs/OWN-KERNEL.md): owners = "zspage->member->owners"; owners that are kept with '
-            "neither, such as beside the handle, cannot be checked, but all else can, by a call "
+            '(docs/OWN-KERNEL.md): owners = "zspage->member->owners", or "page->memcg_data" '
+            "where struct zpdesc has no member for them; owners that are kept with neither, such "
+            "as beside the handle, cannot be checked, but all else can, by a call "
             f'that names none: write = "zs_obj_write(..., NULL)"\nfound:\n{shown}'
         )
     if design != "stock" and owner_at == "none":

@@ -18,7 +18,9 @@ from zstools.errors import LayoutError
 _OWNER = "obj_cgroup"
 _POINTER_BYTES = 8
 _DEEPEST = 3  # pointers from the zspage to the array
-_LEADS_AWAY = {"zs_pool", "size_class", "zspage", "zpdesc", "page", "folio", "list_head", _OWNER}
+_LEADS_AWAY = {"zs_pool", "size_class", "zspage", "zpdesc", "page", "folio", "list_head"}
+_LEADS_AWAY |= {_OWNER, "mem_cgroup"}
+_PAGE_WORD = "page->memcg_data"
 _OF_ZSMALLOC = re.compile(r"(^|/)(mm/[^/]*|include/linux/zsmalloc[^/]*)$")
 # How a place is told.
 _BY_TYPE, _BY_OFFSET, _BY_NAME = 0, 1, 2
@@ -90,11 +92,12 @@ def _only(places: list[Place]) -> Place:
 
 def follow_path(unit: Unit, path: str) -> Place:
     """Return the place of `zspage->ext->owners`; raise LayoutError if there is no such thing."""
-    name, *rest = re.findall(r"\w+", path)
+    name, *rest = re.findall(r"\w+", path) or [""]
     die = unit.aggregate(name)
-    if name not in ("zspage", "zpdesc") or die is None or not rest:
-        raise LayoutError(f"owners {path!r}: begin with zspage-> or zpdesc->")
-    trail = _Trail(name)
+    is_word = (name, rest) == ("page", ["memcg_data"])  # without a member of zpdesc's own
+    if die is None or not (is_word or (name in ("zspage", "zpdesc") and rest)):
+        raise LayoutError(f"owners {path!r}: begin with zspage-> or zpdesc->, or say {_PAGE_WORD}")
+    trail, name = _Trail(name), "zpdesc" if is_word else name
     for depth, member in enumerate(rest):
         found = _find_member(die, member, 0) if die is not None else None
         if found is None:
@@ -133,6 +136,8 @@ class _Search:
         elif bare.tag in ("DW_TAG_structure_type", "DW_TAG_union_type"):
             if self._is_ours(bare):  # a spinlock under debugging has an owner, too
                 yield from self._members(struct, bare, at)
+            elif self._is_over_memcg_data(struct, at):  # atomic_long_t
+                yield _BY_OFFSET, _word_at(struct, at)
         elif bare.tag == "DW_TAG_pointer_type":
             yield from self._pointed(struct, bare, at, child)
         elif size_of(bare) == _POINTER_BYTES:
@@ -144,14 +149,25 @@ class _Search:
         target = bare_type(type_of(pointer))
         if target is None:
             yield from self._word(struct, at, child)
-        elif target.tag == "DW_TAG_structure_type" and len(at.steps) < _DEEPEST:
-            if name_of(target) in _LEADS_AWAY or not self._is_ours(target):
-                return
-            inner = list(self._members(struct, target, at.pointed()))
-            yield from inner
-            entries = _entries_at(struct, at, pointer)
-            if entries is not None and all(kind for kind, _ in inner):
-                yield _BY_TYPE, entries
+        elif name_of(target) not in _LEADS_AWAY:
+            found = list(self._behind(struct, pointer, target, at))
+            if not found and self._is_over_memcg_data(struct, at):
+                # Of a type that tells nothing, or that others made for arrays of this kind.
+                place = _entries_at(struct, at, pointer) or _word_at(struct, at)
+                found = [(_BY_OFFSET, place)]
+            yield from found
+
+    def _behind(
+        self, struct: str, pointer: Die, target: Die, at: _Trail
+    ) -> Iterator[tuple[int, Place]]:
+        is_struct = target.tag == "DW_TAG_structure_type"
+        if not is_struct or len(at.steps) >= _DEEPEST or not self._is_ours(target):
+            return
+        inner = list(self._members(struct, target, at.pointed()))
+        yield from inner
+        entries = _entries_at(struct, at, pointer)
+        if entries is not None and all(kind for kind, _ in inner):
+            yield _BY_TYPE, entries
 
     def _word(self, struct: str, at: _Trail, child: Die) -> Iterator[tuple[int, Place]]:
         if self._is_over_memcg_data(struct, at):

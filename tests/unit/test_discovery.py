@@ -231,6 +231,69 @@ def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:
     assert "if (pool && aware) zs_pool_enable_memcg(pool);" in render_header(layout)
 
 
+@pytest.mark.parametrize(
+    ("setter", "call"),
+    [
+        ("void zs_pool_set_memcg(struct zs_pool *pool, _Bool enable)",
+         "if (pool) zs_pool_set_memcg(pool, aware);"),
+        ("void zs_pool_enable_charging(struct zs_pool *pool)",
+         "if (pool && aware) zs_pool_enable_charging(pool);"),
+        ("int zs_pool_track_cgroups(struct zs_pool *pool)",
+         "if (pool && aware) { int ret = zs_pool_track_cgroups(pool); (void)ret; };"),
+        ("void zs_pool_set_memcg_stats(struct zs_pool *pool, enum stat bytes, enum stat objects)",
+         "if (pool && aware) zs_pool_set_memcg_stats(pool, MEMCG_ZSWAP_B, MEMCG_ZSWAPPED);"),
+    ],
+)  # fmt: skip
+def test_what_makes_a_pool_aware_has_many_names(tmp_path: Path, setter: str, call: str) -> None:
+    stats = "enum stat { MEMCG_ZSWAP_B, MEMCG_ZSWAPPED } some_stat;"
+    body = "return 0;" if setter.startswith("int") else ""
+    defined = f"{stats}\n{setter} {{ one_zspage.pool = pool; {body} }}\nint main("
+    layout = read(tmp_path, ("int main(", defined))
+    assert layout.discovery.aware_at == "setter"
+    assert call in render_header(layout)
+    assert layout.discovery.notes == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["is_memcg", "nr_charged", "uncharge", "untrack", "disable_memcg", "drain_objcgs"]
+)
+def test_what_asks_or_undoes_makes_no_pool_aware(tmp_path: Path, name: str) -> None:
+    function = f"int zs_pool_{name}(struct zs_pool *pool) {{ return pool != 0; }}"
+    layout = read(tmp_path, ("int main(", f"{function}\nint main("))
+    assert layout.discovery.aware_at == "none"
+
+
+AWARE = "void zs_pool_enable_memcg(struct zs_pool *pool) { one_zspage.pool = pool; }"
+
+
+def test_of_two_functions_that_may_make_a_pool_aware_none_is_taken(tmp_path: Path) -> None:
+    other = AWARE.replace("enable_memcg", "track_cgroups")
+    both = ("int main(", f"{AWARE}\n{other}\nint main(")
+    with pytest.raises(LayoutError, match="which of these makes a pool memcg-aware") as why:
+        read(tmp_path, both)
+    assert "\n  void zs_pool_enable_memcg(struct zs_pool *pool)\n" in str(why.value)
+    assert "\n  void zs_pool_track_cgroups(struct zs_pool *pool)\n" in str(why.value)
+    line = str(why.value).partition("such as ")[2].partition("\n")[0]
+    (tmp_path / "mine.toml").write_text(line)
+    (tmp_path / "again").mkdir()
+    layout = read(tmp_path / "again", both, hints=Hints(read_adapter(tmp_path / "mine.toml")))
+    assert "if (pool && aware) zs_pool_enable_memcg(pool); pool; });" in render_header(layout)
+
+
+def test_where_nothing_makes_a_pool_aware_there_is_a_note_of_what_may(tmp_path: Path) -> None:
+    function = AWARE.replace("enable_memcg", "arm")
+    (note,) = read(tmp_path, ("int main(", f"{function}\nint main(")).discovery.notes
+    assert note.endswith("\n  void zs_pool_arm(struct zs_pool *pool)")
+    assert "if (pool && aware) zs_pool_arm(pool); pool; })" in note
+
+
+def test_what_makes_a_pool_may_do_that_too(tmp_path: Path) -> None:
+    create = (CREATE, "zs_create_pool(const char *name, _Bool memcg)")
+    both = f"{AWARE}\n{AWARE.replace('enable_memcg', 'track_cgroups')}\nint main("
+    layout = read(tmp_path, create, ("int main(", both))
+    assert (layout.discovery.aware_at, layout.discovery.notes) == ("create", ())
+
+
 SETTER = "zs_obj_set_owner(struct zs_pool *pool, unsigned long handle, struct obj_cgroup *o)"
 OTHER = SETTER.replace("set", "assign")
 FREE = "zs_free(struct zs_pool *pool, unsigned long handle)"

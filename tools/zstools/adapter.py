@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from zstools.adapterfile import EMPTY, AdapterFile
 from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, SET_OWNER, WRITE, Prototype
 from zstools.errors import LayoutError
-from zstools.prototypes import FLAGS, OBJCG, PARAMS, STAT, names_owners
+from zstools.prototypes import (
+    AWARE,
+    FLAGS,
+    OBJCG,
+    PARAMS,
+    POOL,
+    STAT,
+    Functions,
+    names_owners,
+)
 
 # Role of the function: return type, and parameters of the module's own function.
 _WRAPPERS = {
@@ -66,7 +75,7 @@ class Kinds:
     macros: tuple[str, ...] = ()
 
 
-def decide_calls(functions: dict[str, Prototype], given: AdapterFile, kinds: Kinds) -> Calls:
+def decide_calls(functions: Functions, given: AdapterFile, kinds: Kinds) -> Calls:
     """Decide how to call each function; raise LayoutError that lists what cannot be told."""
     chooser = _Chooser(functions, kinds)
     expressions, problems = {}, []
@@ -103,8 +112,9 @@ def render_adapter(
 
 
 class _Chooser:
-    def __init__(self, functions: dict[str, Prototype], kinds: Kinds) -> None:
-        self._functions = functions
+    def __init__(self, functions: Functions, kinds: Kinds) -> None:
+        self._functions = functions.by_role
+        self._rivals = functions.rivals
         self._kinds = kinds
 
     def call(self, role: str) -> str:
@@ -116,9 +126,8 @@ class _Chooser:
         if plain is not None and "aware" not in _words(call):
             which = "objcg" if "objcg" in _words(call) else "aware"
             call = f"{which} ? {call} : {self._one(role, plain)}"
-        setter = self._functions.get(SET_AWARE)
-        if role == CREATE_POOL and setter is not None:
-            return self._with_setter(call, setter)
+        if role == CREATE_POOL:
+            return self._with_setter(call)
         if role == WRITE and "objcg" not in _words(call) and self._owner_is_set_apart():
             return self._with_owner(call, self._functions[SET_OWNER])
         return call
@@ -133,19 +142,23 @@ class _Chooser:
 
         What it returns is not looked at: the snapshot shows the owner.
         """
-        call = self._one(WRITE, setter)
-        if setter.returns == "int":  # which may have to be used
-            call = f"{{ int ret = {call}; (void)ret; }}"
-        return f"({{ {write}; if (objcg) {call}; }})"
+        return f"({{ {write}; if (objcg) {_unused(setter, self._one(WRITE, setter))}; }})"
 
-    def _with_setter(self, call: str, setter: Prototype) -> str:
-        takes_flag = len(setter.parameters) > 1
-        when = "pool" if takes_flag else "pool && aware"
-        do = f"{setter.name}(pool, aware)" if takes_flag else f"{setter.name}(pool)"
-        return f"({{ struct zs_pool *pool = {call}; if ({when}) {do}; pool; }})"
+    def _with_setter(self, call: str) -> str:
+        """Make a pool, and then memcg-aware, if there is a function for that."""
+        rivals = self._rivals.get(SET_AWARE)
+        setter = rivals[0] if rivals else self._functions.get(SET_AWARE)
+        if setter is None:
+            return call
+        when = "pool" if setter.has(AWARE) else "pool && aware"
+        do = _unused(setter, self._one(CREATE_POOL, setter, {POOL: "pool"}))
+        call = f"({{ struct zs_pool *pool = {call}; if ({when}) {do}; pool; }})"
+        if rivals:
+            raise LayoutError(_which(CREATE_POOL, rivals, "makes a pool memcg-aware", call))
+        return call
 
-    def _one(self, role: str, function: Prototype) -> str:
-        words = _words_of(role)
+    def _one(self, role: str, function: Prototype, more: dict[str, str] | None = None) -> str:
+        words = _words_of(role) | (more or {})
         values = []
         for index, parameter in enumerate(function.parameters):
             value = words.get(parameter.role) or self._special(function, index)
@@ -228,12 +241,25 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w*", text))
 
 
+def _unused(function: Prototype, call: str) -> str:
+    """Drop what a function returns, which may have to be used."""
+    return f"{{ int ret = {call}; (void)ret; }}" if function.returns == "int" else call
+
+
+def _which(role: str, rivals: list[Prototype], does: str, call: str) -> str:
+    shown = "".join(f"\n  {function}" for function in rivals)
+    return (
+        f"cannot tell which of these {does}: say so in a file, and give that with --adapter "
+        f'(docs/OWN-KERNEL.md), such as {role} = "{call}"{shown}'
+    )
+
+
 def _cannot(role: str, what: str) -> str:
     words = ", ".join(p.split()[-1].lstrip("*") for p in _WRAPPERS[role][1].split(","))
     return f"cannot tell {what}: " + _HINT.format(role=role, name=f"zs_{role}", words=words)
 
 
-def _shown(functions: dict[str, Prototype]) -> Iterator[str]:
+def _shown(functions: Functions) -> Iterator[str]:
     yield "found in mm/zsmalloc.c:"
-    for function in functions.values():
+    for function in functions.by_role.values():
         yield f"  {function}"

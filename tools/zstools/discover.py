@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from elftools.elf.elffile import ELFFile
 
 from zstools.adapter import Calls, Kinds, decide_calls
@@ -11,10 +13,16 @@ from zstools.discovery import CREATE_POOL, MALLOC, SET_AWARE, WRITE, Counter, Di
 from zstools.dwarf import Unit, find_unit
 from zstools.errors import LayoutError
 from zstools.owners import find_place, follow_path
-from zstools.prototypes import find_functions
+from zstools.prototypes import POOL, Functions, find_functions
 
 _STATISTICS = "mm/memcontrol.c"  # its unit knows them all
 _PAGE_BYTES = 4096
+# Functions of a kernel without owners that take a pool and that the module needs no adapter for.
+_STOCK = (
+    "zs_compact", "zs_destroy_pool", "zs_get_total_pages", "zs_lookup_class_index",
+    "zs_obj_read_begin", "zs_obj_read_end", "zs_obj_read_sg_begin", "zs_obj_read_sg_end",
+    "zs_pool_stats",
+)  # fmt: skip
 # Statistic: the names that it has had, the usual one first.
 _COUNTERS = {
     "zswap": ("MEMCG_ZSWAP_B", "NR_ZSWAP_B"),
@@ -52,15 +60,18 @@ def discover(
     place = follow_path(unit, path) if path is not None else find_place(unit, memcg_data)
     design = given.design or (place.struct if place is not None else "stock")
     if memcg_data is not None:
-        _check(design, place is not None, owner_at, functions)
+        _check(design, place is not None, owner_at, functions.by_role)
+    aware_at = _aware_at(calls, functions.by_role)
+    unaware = design != "stock" and aware_at == "none" and CREATE_POOL not in given.calls
     found = Discovery(
         design,
         owner_at,
-        _aware_at(calls, functions),
-        functions,
+        aware_at,
+        functions.by_role,
         place if design != "stock" else None,
         _counters(elf, unit, given),
         given.path,
+        tuple(_may_make_aware(functions)) if unaware else (),
     )
     return found, calls
 
@@ -79,6 +90,23 @@ def _aware_at(calls: Calls, functions: dict[str, Prototype]) -> str:
     if calls.uses(CREATE_POOL, "aware"):
         return "setter" if SET_AWARE in functions else "create"
     return MALLOC if calls.uses(MALLOC, "aware") else "none"
+
+
+def _may_make_aware(functions: Functions) -> Iterator[str]:
+    """Yield a note if there are functions that nobody knows and that take a pool."""
+    known = [f.name for f in functions.by_role.values()]
+    unknown = [f for f in functions.external if f.has(POOL) and f.name not in (*known, *_STOCK)]
+    if not unknown:
+        return
+    shown = "".join(f"\n  {function}" for function in unknown)
+    call = (
+        f"struct zs_pool *pool = zs_create_pool(name); if (pool && aware) {unknown[0].name}(pool)"
+    )
+    yield (
+        "nothing was found that says that a pool has owners. If one of these does, say so in a "
+        "file, and give that with --adapter (docs/OWN-KERNEL.md), such as "
+        f'create_pool = "({{ {call}; pool; }})"{shown}'
+    )
 
 
 def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Prototype]) -> None:

@@ -83,6 +83,7 @@ class Discovery:
     place: Place | None = None
     counters: dict[str, Counter] = field(default_factory=dict)  # zswap, zswapped, incompressible
     adapter: str | None = None  # the file that helped, if there was one
+    notes: tuple[str, ...] = ()  # what may be wrong, and how to put it right
 
     def to_dict(self) -> dict[str, Any]:
         """Render for JSON."""
@@ -104,6 +105,7 @@ def from_dict(facts: dict[str, Any]) -> Discovery:
         Place(**{**place, "steps": tuple(place["steps"])}) if place else None,
         {name: Counter(**counter) for name, counter in facts["counters"].items()},
         facts["adapter"],
+        tuple(facts["notes"]),
     )
 
 

@@ -63,6 +63,8 @@ def render_facts(facts: dict[str, Any]) -> str:
     lines += ["", "statistics", *_rows(counters)]
     if facts["no_swap"]:
         lines += ["", f"the swap path is not tested: {facts['no_swap']}"]
+    for note in facts["notes"]:
+        lines += ["", f"note: {note}"]
     if facts["adapter"]:
         lines += ["", f"with the help of {facts['adapter']}"]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from zstools.discovery import (
     CREATE_POOL,
@@ -38,6 +38,11 @@ _BY_TYPE = {
     "bool": AWARE,
 }
 _AWARE_NAME = re.compile(r"memcg|objcg|obj_cgroup|aware|account|(^|_)own", re.IGNORECASE)
+_MAKES_AWARE = re.compile(rf"{_AWARE_NAME.pattern}|charg|cgroup|track", re.IGNORECASE)
+_ASKS_OR_UNDOES = re.compile(
+    r"(^|_)(is|has|get|nr|count|show|un[a-z]+|disable|clear|drop|put|free|destroy|drain|flush|"
+    r"reclaim|shrink|reparent|offline)(_|$)"
+)
 _SETS_OWNER = re.compile(r"(^|_)(set|assign|store|attach)_\w*(own|objcg|obj_cgroup|memcg)")
 _BY_NAME = (
     (HANDLE, re.compile(r"^(handle|obj|object)$")),
@@ -48,25 +53,40 @@ _BY_NAME = (
 )
 _INTEGERS = {"int", "unsigned int", "long int", "unsigned long", "u32", "u64", "s32"}
 _LONG = {"unsigned long", "long unsigned int"}
+_ONE_ONLY = (SET_OWNER, SET_AWARE)  # of two of them nobody knows which
 
 
-def find_functions(unit: Unit) -> dict[str, Prototype]:
+@dataclass(frozen=True)
+class Functions:
+    """The functions that a unit defines for others, and what they are for."""
+
+    by_role: dict[str, Prototype]
+    rivals: dict[str, list[Prototype]]  # of a role for which there is no telling which
+    external: list[Prototype]
+
+
+def find_functions(unit: Unit) -> Functions:
     """Return the functions by role; a role that no function has is left out.
 
     Where a kernel has two functions for one role, that which knows of owners wins, and the other
     one is there as "plain_" and its role.
     """
+    external = list(external_functions(unit))
     found: dict[str, Prototype] = {}
-    for role, candidates in _candidates(list(external_functions(unit))).items():
+    rivals: dict[str, list[Prototype]] = {}
+    for role, candidates in _candidates(external).items():
         ranked = sorted(candidates, key=_preference)
-        if len(ranked) == 1 or (ranked and role != SET_OWNER):  # of two setters nobody knows which
+        if len(ranked) > 1 and role in _ONE_ONLY:
+            rivals[role] = ranked
+        elif ranked:
             found[role] = ranked[0]
         plain = [p for p in ranked[1:] if not knows_owners(p)]
         if plain and knows_owners(ranked[0]) and role in (CREATE_POOL, MALLOC, WRITE):
             found[f"plain_{role}"] = plain[0]
     if CREATE_POOL in found and knows_owners(found[CREATE_POOL]):
         found.pop(SET_AWARE, None)
-    return found
+        rivals.pop(SET_AWARE, None)
+    return Functions(found, rivals, external)
 
 
 def external_functions(unit: Unit) -> Iterator[Prototype]:
@@ -94,7 +114,7 @@ def _candidates(functions: list[Prototype]) -> dict[str, list[Prototype]]:
         WRITE: [f for f in named if _is_write(f)],
         FREE: [f for f in named if re.match(r"zs_(obj_)?free", f.name) and f.has(HANDLE)],
         OWNER_OF: [f for f in named if f.returns == _OBJCG_TYPE and f.has(HANDLE)],
-        SET_AWARE: [f for f in named if _is_setter(f)],
+        SET_AWARE: [_told_aware(f) for f in named if _is_setter(f)],
         SET_OWNER: [f for f in named if _sets_owner(f)],
     }
 
@@ -110,11 +130,22 @@ def _is_write(function: Prototype) -> bool:
 
 
 def _is_setter(function: Prototype) -> bool:
-    roles = [p.role for p in function.parameters]
-    asks = function.returns == "bool" or re.search(r"(^|_)(is|get)_", function.name) is not None
-    named = _AWARE_NAME.search(function.name) is not None
-    does = function.returns in ("void", "int")
-    return named and does and not asks and roles in ([POOL], [POOL, AWARE])
+    name = function.name
+    named = _MAKES_AWARE.search(name) is not None and _ASKS_OR_UNDOES.search(name) is None
+    if not named or function.returns not in ("void", "int") or not function.has(POOL):
+        return False
+    others = [p for p in function.parameters if p.role != POOL]
+    return all(p.role == STAT for p in others) or (len(others) == 1 and _is_switch(others[0]))
+
+
+def _is_switch(parameter: Parameter) -> bool:
+    return parameter.type in {"bool", *_INTEGERS} and parameter.role in ("", AWARE)
+
+
+def _told_aware(setter: Prototype) -> Prototype:
+    """Take the one number or bool of what makes a pool aware for that which says so."""
+    parameters = (replace(p, role=AWARE) if _is_switch(p) else p for p in setter.parameters)
+    return replace(setter, parameters=tuple(parameters))
 
 
 def _sets_owner(function: Prototype) -> bool:

@@ -93,6 +93,8 @@ def test_an_array_of_owners_is_found_wherever_it_hangs(
         (CREATE, "zs_create_pool(const char *name, const struct zs_args *args)",
          ("zs_create_pool(name, ({ static struct zs_args blocks[2] = { [1] = { .memcg = true } };"
           " &blocks[aware]; }))")),
+        (CREATE, "zs_create_pool(const char *name, int nid)", "zs_create_pool(name, NUMA_NO_NODE)"),
+        ("nid", "where", "zs_malloc(pool, size, gfp, nid)"),
         ("int main(", ("unsigned long zs_pool_memcg_bytes(struct zs_pool *pool)"
          " { return pool != 0; }\nint main("), "zs_create_pool(name)"),
     ],
@@ -118,6 +120,7 @@ def test_a_flag_is_found_in_an_enumeration_that_no_parameter_names(tmp_path: Pat
         ("gfp_t gfp, const int nid)", "gfp_t gfp, const int nid, _Bool can_sleep)",
          "'can_sleep' to zs_malloc"),
         (WRITE, "void *mem, size_t len OWNER, unsigned int flags)", "'flags' to zs_obj_write"),
+        (CREATE, "zs_create_pool(const char *name, int max_order)", "'max_order' to zs_create_po"),
     ],
 )  # fmt: skip
 def test_what_a_parameter_is_for_is_not_guessed(
@@ -235,6 +238,8 @@ def test_a_function_may_say_that_a_pool_has_owners(tmp_path: Path) -> None:
     ("setter", "call"),
     [
         ("void zs_pool_set_memcg(struct zs_pool *pool, _Bool enable)",
+         "if (pool) zs_pool_set_memcg(pool, aware);"),
+        ("void zs_pool_set_memcg(struct zs_pool *pool, int on)",
          "if (pool) zs_pool_set_memcg(pool, aware);"),
         ("void zs_pool_enable_charging(struct zs_pool *pool)",
          "if (pool && aware) zs_pool_enable_charging(pool);"),

@@ -200,13 +200,17 @@ def _is_integer(die: Die) -> bool:
 
 
 def _left_over(parameters: list[Parameter]) -> Iterator[Parameter]:
-    """Give what names did not tell to the one role that is still free for such a type."""
+    """Give what names did not tell to the one role that is still free for such a type.
+
+    A number may be a node, but only of what allocates: elsewhere it may be anything.
+    """
     taken = {p.role for p in parameters}
+    allocates = {POOL, SIZE, GFP} <= taken
     for one in parameters:
         role = one.role
         if not role and one.type in _LONG and HANDLE not in taken:
             role = HANDLE
-        elif not role and one.type == "int" and NID not in taken:
+        elif not role and one.type == "int" and allocates and NID not in taken:
             role = NID
         taken.add(role)
         yield replace(one, role=role)

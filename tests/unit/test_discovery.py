@@ -329,6 +329,71 @@ def test_a_function_may_set_the_owner(tmp_path: Path) -> None:
     ) in render_header(layout)
 
 
+CLEAR = "zs_obj_clear_owner(struct zs_pool *pool, unsigned long handle)"
+SET_APART = (
+    (WRITE, WRITE.replace(" OWNER", "")),
+    ("int main(", f"void {SETTER} {{ one_page.flags = pool && handle && o; }}\nint main("),
+)
+
+
+def defined(*prototypes: str) -> tuple[str, str]:
+    """Edit the toy so that it has more functions."""
+    body = "{ one_page.flags = handle; one_zspage.pool = pool; return 0; }"
+    bodies = (body if p.startswith("int") else body.replace("return 0; ", "") for p in prototypes)
+    functions = "\n".join(f"{p} {b}" for p, b in zip(prototypes, bodies, strict=True))
+    return "typedef unsigned int gfp_t;", f"typedef unsigned int gfp_t;\n{functions}"
+
+
+@pytest.mark.parametrize(
+    ("clear", "call"),
+    [
+        (f"void {CLEAR}", "zs_obj_clear_owner(pool, handle)"),
+        (f"int {CLEAR}", "{ int ret = zs_obj_clear_owner(pool, handle); (void)ret; }"),
+        ("void zs_obj_uncharge(struct zs_pool *pool, unsigned long handle)",
+         "zs_obj_uncharge(pool, handle)"),
+        ("void zs_put_objcg(struct zs_pool *pool, unsigned long handle)",
+         "zs_put_objcg(pool, handle)"),
+    ],
+)  # fmt: skip
+def test_an_owner_that_was_set_apart_is_taken_away_before_the_object_is_freed(
+    tmp_path: Path, clear: str, call: str
+) -> None:
+    header = render_header(read(tmp_path, *SET_APART, defined(clear)))
+    assert f"({{ if (objcg) {call}; zs_free(pool, handle); }});" in header
+    assert "#define ZSL_FREE_TAKES_OWNER 1" in header
+
+
+def test_an_owner_that_is_given_with_the_data_is_left_to_what_frees(tmp_path: Path) -> None:
+    layout = read(tmp_path, defined(f"void {CLEAR}"))
+    assert layout.calls.expressions["free"] == "zs_free(pool, handle)"
+
+
+def test_of_two_functions_that_may_take_the_owner_away_none_is_taken(tmp_path: Path) -> None:
+    both = defined(f"void {CLEAR}", f"void {CLEAR.replace('clear', 'drop')}")
+    with pytest.raises(LayoutError, match="which of these is called before an object") as why:
+        read(tmp_path, *SET_APART, both)
+    assert "\n  void zs_obj_drop_owner(struct zs_pool *pool, unsigned long handle)" in str(
+        why.value
+    )
+    line = str(why.value).partition("such as ")[2].partition("\n")[0]
+    (tmp_path / "mine.toml").write_text(line)
+    (tmp_path / "again").mkdir()
+    hints = Hints(read_adapter(tmp_path / "mine.toml"))
+    layout = read(tmp_path / "again", *SET_APART, both, hints=hints)
+    assert "if (objcg) zs_obj_drop_owner(pool, handle); zs_free" in render_header(layout)
+
+
+def test_a_setter_of_the_file_has_its_counterpart_too(tmp_path: Path) -> None:
+    write = "({ zs_obj_write(pool, handle, mem, size); zs_obj_hand(pool, handle, objcg); })"
+    (tmp_path / "mine.toml").write_text(f'write = "{write}"\n')
+    hand = f"void {SETTER.replace('set_owner', 'hand')}"
+    (tmp_path / "tree").mkdir()
+    hints = Hints(read_adapter(tmp_path / "mine.toml"))
+    edits = (SET_APART[0], defined(hand, f"void {CLEAR}"))
+    layout = read(tmp_path / "tree", *edits, hints=hints)
+    assert "if (objcg) zs_obj_clear_owner(pool, handle);" in render_header(layout)
+
+
 # What the header needs of the kernel's, and a module that calls the setter and what frees.
 MODULE = """\
 #include <stddef.h>

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from zstools.adapterfile import EMPTY, AdapterFile
-from zstools.discovery import CREATE_POOL, FREE, MALLOC, SET_AWARE, SET_OWNER, WRITE, Prototype
+from zstools.discovery import (
+    CLEAR_OWNER,
+    CREATE_POOL,
+    FREE,
+    MALLOC,
+    SET_AWARE,
+    SET_OWNER,
+    WRITE,
+    Prototype,
+)
 from zstools.errors import LayoutError
 from zstools.prototypes import (
     AWARE,
@@ -23,6 +32,7 @@ from zstools.prototypes import (
     STAT,
     Functions,
     names_owners,
+    takes_owner_only,
 )
 
 # Role of the function: return type, and parameters of the module's own function.
@@ -84,7 +94,7 @@ def decide_calls(functions: Functions, given: AdapterFile, kinds: Kinds) -> Call
             expressions[role] = given.calls[role]
             continue
         try:
-            expressions[role] = chooser.call(role)
+            expressions[role] = chooser.call(role, expressions)
         except LayoutError as error:
             problems.append(str(error))
     if problems:
@@ -115,9 +125,11 @@ class _Chooser:
     def __init__(self, functions: Functions, kinds: Kinds) -> None:
         self._functions = functions.by_role
         self._rivals = functions.rivals
+        self._setters = {f.name for f in functions.external if takes_owner_only(f)}
         self._kinds = kinds
 
-    def call(self, role: str) -> str:
+    def call(self, role: str, before: dict[str, str]) -> str:
+        """Return the expression for a function, with those before it known."""
         function = self._functions.get(role)
         if function is None:
             raise LayoutError(_cannot(role, f"no function of mm/zsmalloc.c is {role}()"))
@@ -130,6 +142,8 @@ class _Chooser:
             return self._with_setter(call)
         if role == WRITE and "objcg" not in _words(call) and self._owner_is_set_apart():
             return self._with_owner(call, self._functions[SET_OWNER])
+        if role == FREE and self._setters & _words(before.get(WRITE, "")):
+            return self._with_clearing(call)
         return call
 
     def _owner_is_set_apart(self) -> bool:
@@ -143,6 +157,21 @@ class _Chooser:
         What it returns is not looked at: the snapshot shows the owner.
         """
         return f"({{ {write}; if (objcg) {_unused(setter, self._one(WRITE, setter))}; }})"
+
+    def _with_clearing(self, free: str) -> str:
+        """Take the owner away before an object is freed, if there is a function for that.
+
+        It need not take an object without one.
+        """
+        rivals = self._rivals.get(CLEAR_OWNER)
+        clear = rivals[0] if rivals else self._functions.get(CLEAR_OWNER)
+        if clear is None:
+            return free
+        call = f"({{ if (objcg) {_unused(clear, self._one(FREE, clear))}; {free}; }})"
+        if rivals:
+            does = "is called before an object with an owner is freed"
+            raise LayoutError(_which(FREE, rivals, does, call))
+        return call
 
     def _with_setter(self, call: str) -> str:
         """Make a pool, and then memcg-aware, if there is a function for that."""

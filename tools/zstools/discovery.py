@@ -18,6 +18,7 @@ from zstools.errors import LayoutError
 # Roles of functions.
 CREATE_POOL, MALLOC, WRITE, FREE = "create_pool", "malloc", "write", "free"
 OWNER_OF, SET_AWARE, SET_OWNER = "owner_of", "set_aware", "set_owner"
+CLEAR_OWNER = "clear_owner"
 CALLS = (CREATE_POOL, MALLOC, WRITE, FREE)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zstools.discovery import (
+    CLEAR_OWNER,
     CREATE_POOL,
     FREE,
     MALLOC,
@@ -44,6 +45,9 @@ _ASKS_OR_UNDOES = re.compile(
     r"reclaim|shrink|reparent|offline)(_|$)"
 )
 _SETS_OWNER = re.compile(r"(^|_)(set|assign|store|attach)_\w*(own|objcg|obj_cgroup|memcg)")
+_CLEARS_OWNER = re.compile(
+    r"(^|_)((clear|drop|put|unset)_\w*(own|objcg|obj_cgroup|memcg)|uncharge(_|$))"
+)
 _BY_NAME = (
     (HANDLE, re.compile(r"^(handle|obj|object)$")),
     (NID, re.compile(r"nid|node")),
@@ -53,7 +57,7 @@ _BY_NAME = (
 )
 _INTEGERS = {"int", "unsigned int", "long int", "unsigned long", "u32", "u64", "s32"}
 _LONG = {"unsigned long", "long unsigned int"}
-_ONE_ONLY = (SET_OWNER, SET_AWARE)  # of two of them nobody knows which
+_ONE_ONLY = (SET_OWNER, SET_AWARE, CLEAR_OWNER)  # of two of them nobody knows which
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def _candidates(functions: list[Prototype]) -> dict[str, list[Prototype]]:
         OWNER_OF: [f for f in named if f.returns == _OBJCG_TYPE and f.has(HANDLE)],
         SET_AWARE: [_told_aware(f) for f in named if _is_setter(f)],
         SET_OWNER: [f for f in named if _sets_owner(f)],
+        CLEAR_OWNER: [f for f in named if _clears_owner(f)],
     }
 
 
@@ -152,6 +157,17 @@ def _sets_owner(function: Prototype) -> bool:
     roles = sorted(p.role for p in function.parameters)
     named = _SETS_OWNER.search(function.name) is not None
     return function.returns in ("void", "int") and named and roles == [HANDLE, OBJCG, POOL]
+
+
+def takes_owner_only(function: Prototype) -> bool:
+    """Tell whether a function is given an object and its owner, but not what to write."""
+    return function.has(HANDLE) and function.has(OBJCG) and not function.has(MEM)
+
+
+def _clears_owner(function: Prototype) -> bool:
+    roles = sorted(p.role for p in function.parameters)
+    named = _CLEARS_OWNER.search(function.name) is not None
+    return function.returns in ("void", "int") and named and roles == [HANDLE, POOL]
 
 
 def _preference(function: Prototype) -> tuple[bool, int]:

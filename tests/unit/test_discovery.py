@@ -329,19 +329,56 @@ def test_a_function_may_set_the_owner(tmp_path: Path) -> None:
     ) in render_header(layout)
 
 
-CLEAR = "zs_obj_clear_owner(struct zs_pool *pool, unsigned long handle)"
-SET_APART = (
-    (WRITE, WRITE.replace(" OWNER", "")),
-    ("int main(", f"void {SETTER} {{ one_page.flags = pool && handle && o; }}\nint main("),
-)
-
-
 def defined(*prototypes: str) -> tuple[str, str]:
     """Edit the toy so that it has more functions."""
     body = "{ one_page.flags = handle; one_zspage.pool = pool; return 0; }"
     bodies = (body if p.startswith("int") else body.replace("return 0; ", "") for p in prototypes)
     functions = "\n".join(f"{p} {b}" for p, b in zip(prototypes, bodies, strict=True))
     return "typedef unsigned int gfp_t;", f"typedef unsigned int gfp_t;\n{functions}"
+
+
+HAND = SETTER.replace("zs_obj_set_owner", "zs_hand_over")
+
+
+@pytest.mark.parametrize(
+    ("prototype", "offer"),
+    [
+        (f"void {HAND}",
+         ("({ zs_obj_write(pool, handle, mem, size);"
+          " if (objcg) zs_hand_over(pool, handle, objcg); })")),
+        (f"void {HAND}".replace("handle,", "handle, void *mem, size_t size,"),
+         "zs_hand_over(pool, handle, mem, size, objcg)"),
+        (f"void {HAND}".replace("handle,", "handle, void (*mystery)(void),"), "zs_hand_over(...)"),
+    ],
+)  # fmt: skip
+def test_the_one_function_that_may_take_an_owner_is_offered(
+    tmp_path: Path, prototype: str, offer: str
+) -> None:
+    edits = ((WRITE, WRITE.replace(" OWNER", "")), defined(prototype))
+    with pytest.raises(LayoutError, match="no function takes an owner") as why:
+        read(tmp_path, *edits)
+    line = next(part for part in str(why.value).split(": ") if part.startswith("write = "))
+    assert line.partition("\n")[0] == f'write = "{offer}"'
+    assert "\n  void zs_hand_over(struct zs_pool *pool, unsigned long handle" in str(why.value)
+
+
+def test_whatever_may_take_an_owner_is_shown(tmp_path: Path) -> None:
+    others = (f"void {HAND}", f"void {HAND.replace('hand_over', 'bind')}",
+              "void mark(struct zs_pool *pool, unsigned long handle)")  # fmt: skip
+    with pytest.raises(LayoutError, match="no function takes an owner") as why:
+        read(tmp_path, (WRITE, WRITE.replace(" OWNER", "")), defined(*others))
+    assert 'write = "zs_obj_write(pool, handle, mem, size, objcg)"' in str(why.value)
+    shown = str(why.value).partition("\nfound:\n")[2].split("\n")
+    assert len(shown) == len(set(shown))
+    for name in ("zs_hand_over", "zs_bind", "mark"):
+        assert any(f" {name}(struct zs_pool *pool" in line for line in shown)
+
+
+CLEAR = "zs_obj_clear_owner(struct zs_pool *pool, unsigned long handle)"
+SET_APART = (
+    (WRITE, WRITE.replace(" OWNER", "")),
+    ("int main(", f"void {SETTER} {{ one_page.flags = pool && handle && o; }}\nint main("),
+)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from zstools.errors import LayoutError
 from zstools.prototypes import (
     AWARE,
     FLAGS,
+    HANDLE,
+    MEM,
     OBJCG,
     PARAMS,
     POOL,
@@ -102,6 +104,17 @@ def decide_calls(functions: Functions, given: AdapterFile, kinds: Kinds) -> Call
     return Calls(expressions)
 
 
+def offer_write(functions: Functions, kinds: Kinds) -> str:
+    """Return how to write if exactly one function may take the owner, whatever its name; or ""."""
+    takers = [f for f in functions.external if _may_take_owner(f)]
+    return _Chooser(functions, kinds).offer(takers[0]) if len(takers) == 1 else ""
+
+
+def _may_take_owner(function: Prototype) -> bool:
+    takes = all(function.has(role) for role in (POOL, HANDLE, OBJCG))
+    return takes and "free" not in function.name
+
+
 def render_adapter(
     calls: Calls, given: AdapterFile = EMPTY, hidden: Iterable[str] = ()
 ) -> list[str]:
@@ -145,6 +158,15 @@ class _Chooser:
         if role == FREE and self._setters & _words(before.get(WRITE, "")):
             return self._with_clearing(call)
         return call
+
+    def offer(self, taker: Prototype) -> str:
+        """Say how to write with a function that nobody knows, as far as that can be told."""
+        try:
+            if taker.has(MEM):
+                return self._one(WRITE, taker)
+            return self._with_owner(self._one(WRITE, self._functions[WRITE]), taker)
+        except (LayoutError, KeyError):
+            return f"{taker.name}(...)"
 
     def _owner_is_set_apart(self) -> bool:
         """Tell whether a function of its own says whose an object is, and no other one does."""

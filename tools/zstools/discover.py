@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 from elftools.elf.elffile import ELFFile
 
-from zstools.adapter import Calls, Kinds, decide_calls
+from zstools.adapter import Calls, Kinds, decide_calls, offer_write
 from zstools.adapterfile import AdapterFile
 from zstools.discovery import CREATE_POOL, MALLOC, SET_AWARE, WRITE, Counter, Discovery, Prototype
 from zstools.dwarf import Unit, find_unit
 from zstools.errors import LayoutError
 from zstools.owners import find_place, follow_path
-from zstools.prototypes import POOL, Functions, find_functions
+from zstools.prototypes import HANDLE, OBJCG, POOL, Functions, find_functions
 
 _STATISTICS = "mm/memcontrol.c"  # its unit knows them all
 _PAGE_BYTES = 4096
+_USUAL_WRITE = "zs_obj_write(pool, handle, mem, size, objcg)"
 # Functions of a kernel without owners that take a pool and that the module needs no adapter for.
 _STOCK = (
     "zs_compact", "zs_destroy_pool", "zs_get_total_pages", "zs_lookup_class_index",
@@ -60,7 +61,9 @@ def discover(
     place = follow_path(unit, path) if path is not None else find_place(unit, memcg_data)
     design = given.design or (place.struct if place is not None else "stock")
     if memcg_data is not None:
-        _check(design, place is not None, owner_at, functions.by_role)
+        _check(design, place is not None, owner_at, functions)
+        if design != "stock" and owner_at == "none":
+            raise LayoutError(_no_taker(functions, offer_write(functions, kinds)))
     aware_at = _aware_at(calls, functions.by_role)
     unaware = design != "stock" and aware_at == "none" and CREATE_POOL not in given.calls
     found = Discovery(
@@ -109,8 +112,8 @@ def _may_make_aware(functions: Functions) -> Iterator[str]:
     )
 
 
-def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Prototype]) -> None:
-    shown = "\n".join(f"  {function}" for function in functions.values())
+def _check(design: str, has_place: bool, owner_at: str, functions: Functions) -> None:
+    shown = "\n".join(f"  {function}" for function in functions.by_role.values())
     if design != "stock" and not has_place:
         raise LayoutError(f'design {design}: say where the owners are, as owners = "..."')
     if design == "stock" and owner_at != "none":
@@ -122,12 +125,19 @@ def _check(design: str, has_place: bool, owner_at: str, functions: dict[str, Pro
             "as beside the handle, cannot be checked, but all else can, by a call "
             f'that names none: write = "zs_obj_write(..., NULL)"\nfound:\n{shown}'
         )
-    if design != "stock" and owner_at == "none":
-        raise LayoutError(
-            "there is a place for owners, but no function takes an owner; say which does in a "
-            "file, and give that with --adapter (docs/OWN-KERNEL.md): write = "
-            f'"zs_obj_write(pool, handle, mem, size, objcg)"\nfound:\n{shown}'
-        )
+
+
+def _no_taker(functions: Functions, offer: str) -> str:
+    """Complain that no function takes an owner, with all that may do so by their types."""
+    known = list(functions.by_role.values())
+    others = [f for f in functions.external if f.has(OBJCG) or (f.has(POOL) and f.has(HANDLE))]
+    shown = dict.fromkeys(f"  {function}" for function in (*known, *others))
+    found = "\n".join(shown)
+    return (
+        "there is a place for owners, but no function takes an owner; say which does in a "
+        "file, and give that with --adapter (docs/OWN-KERNEL.md): "
+        f'write = "{offer or _USUAL_WRITE}"\nfound:\n{found}'
+    )
 
 
 def _counters(elf: ELFFile, unit: Unit, given: AdapterFile) -> dict[str, Counter]:

@@ -14,6 +14,7 @@ from zstools.discovery import from_dict
 from zstools.dwarf import open_elf
 from zstools.errors import LayoutError
 from zstools.header import render_header
+from zstools.inspect import render_facts
 from zstools.layout import Hints, Layout, read_layout, symbol_addresses
 
 OWNERS = "struct obj_cgroup **owners;"
@@ -290,6 +291,14 @@ def test_where_nothing_makes_a_pool_aware_there_is_a_note_of_what_may(tmp_path: 
     (note,) = read(tmp_path, ("int main(", f"{function}\nint main(")).discovery.notes
     assert note.endswith("\n  void zs_pool_arm(struct zs_pool *pool)")
     assert "if (pool && aware) zs_pool_arm(pool); pool; })" in note
+
+
+def test_a_note_is_shown_with_the_facts(tmp_path: Path) -> None:
+    function = AWARE.replace("enable_memcg", "arm")
+    found = read(tmp_path, ("int main(", f"{function}\nint main(")).discovery
+    others = {"version": "7.2", "commit": "", "configuration": "plain", "no_swap": ""}
+    shown = render_facts({**found.to_dict(), **others, "prototypes": {}, "calls": {}})
+    assert f"\nnote: {found.notes[0]}" in shown
 
 
 def test_what_makes_a_pool_may_do_that_too(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ PROFILES = {
     "zspage-charge-records": "charge-unit=payload,same-owner-write=recharge,root-owner=ignore,"
     "incompressible=charge,array-allocations=none",
     "zspage-owner-set-apart": "unowned-write=keep,array-allocations=none",
+    "zspage-owner-not-exported": "unowned-write=keep,array-allocations=none",
 }
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
@@ -44,6 +45,7 @@ TREES = {
     "zpdesc-heads-only": ("zpdesc", "zpdesc->owner_table", "write", "create"),
     "zpdesc-flag-at-malloc": ("zpdesc", "zpdesc->objcgs", "write", "malloc"),
     "zspage-owner-set-apart": ("zspage", "zspage->owners[]", "write", "create"),
+    "zspage-owner-not-exported": ("zspage", "zspage->owners[]", "write", "setter"),
     "zpdesc-tail-first": ("zpdesc", "zpdesc->objcg_data", "write", "create"),
     "zspage-charge-records": ("zspage", "zspage->charges[]", "write", "create"),
 }

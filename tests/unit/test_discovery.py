@@ -296,7 +296,13 @@ def test_where_nothing_makes_a_pool_aware_there_is_a_note_of_what_may(tmp_path: 
 def test_a_note_is_shown_with_the_facts(tmp_path: Path) -> None:
     function = AWARE.replace("enable_memcg", "arm")
     found = read(tmp_path, ("int main(", f"{function}\nint main(")).discovery
-    others = {"version": "7.2", "commit": "", "configuration": "plain", "no_swap": ""}
+    others = {
+        "version": "7.2",
+        "commit": "",
+        "configuration": "plain",
+        "no_swap": "",
+        "left_out": "",
+    }
     shown = render_facts({**found.to_dict(), **others, "prototypes": {}, "calls": {}})
     assert f"\nnote: {found.notes[0]}" in shown
 

@@ -83,7 +83,7 @@ def test_inspect_shows_the_line() -> None:
     facts = {
         "version": "7.2", "commit": "", "configuration": "plain", "design": "stock", "place": None,
         "owner_at": "none", "aware_at": "none", "prototypes": {}, "calls": {}, "counters": {},
-        "no_swap": "", "adapter": "", "left_out": LINE,
+        "no_swap": "", "adapter": "", "left_out": LINE, "notes": [],
     }  # fmt: skip
     assert LINE in render_facts(facts).splitlines()
     assert "mentions owners" not in render_facts({**facts, "left_out": ""})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -85,6 +86,15 @@ def test_no_bug_is_there_twice() -> None:
             key = (design, *lines)
             assert key not in changes, (path, changes[key])
             changes[key] = path
+
+
+@pytest.mark.parametrize("design", ["zspage", "zpdesc"])
+def test_the_table_in_docs_has_each_bug_that_plain_sees(design: str) -> None:
+    text = (project_root() / "docs" / "BENCH.md").read_text()
+    table = text.partition(f"\n### {design}\n")[2].partition("\n#")[0]
+    measured = re.findall(r"^\| ([a-z-]+) \| [\d-]", table, re.MULTILINE)
+    seen = [bug for bug in catalogue((design,)) if not bug.control and bug.shows_on == "plain"]
+    assert sorted(measured) == sorted(bug.name for bug in seen)
 
 
 def test_there_are_enough_bugs_and_controls() -> None:

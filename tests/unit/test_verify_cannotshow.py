@@ -18,6 +18,7 @@ from fake_target import ON_SOURCE, FakeTarget, Fault, free_keeps_owner
 from zsfuzz import manifest
 from zsfuzz.cli import main
 from zsfuzz.corpusfile import Entry, pack
+from zsfuzz.outcome import EXIT_CLEAN, EXIT_HARNESS_ERROR
 from zsfuzz.text import parse_program
 from zsfuzz.verify import cli
 from zsfuzz.verify.cli import spec_for
@@ -103,6 +104,19 @@ def test_our_series_goes_on_a_tree_for_what_was_found_on_it(
 
 
 # ---- verify ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("foreign", "code"), [(True, EXIT_HARNESS_ERROR), (False, EXIT_CLEAN)])
+def test_our_own_code_says_nothing_of_what_was_found_in_another_tree(
+    foreign: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = write_tree(tmp_path / "source")
+    finding = save(tmp_path / "f", foreign=foreign)
+    monkeypatch.setattr(cli, "take_kernel", lambda spec: kernel_in(tree, spec, "zspage"))
+    monkeypatch.setattr(cli, "boot", lambda *_: Guest(Kernel("zspage")))
+    done = CliRunner().invoke(main, ["verify", str(finding), "--runs", "1"])
+    assert done.exit_code == code, done.output
+    assert ("give the tree with --linux" in done.output) == foreign
 
 
 def test_on_the_same_design_what_does_not_show_is_gone(

@@ -28,7 +28,7 @@ NO_AUDIT = (
     "each time its guest was gone before it could be seen what it left behind: replay it alone, "
     "and if `dmesg` tells of the OOM killer, free some memory"
 )
-POLITE = 5  # niceness of guests that share CPUs with workers: an idle guest polls
+POLITE = 19  # niceness of guests that share CPUs with workers: an idle guest polls
 
 
 @dataclass(frozen=True)

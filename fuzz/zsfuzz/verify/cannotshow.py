@@ -57,9 +57,19 @@ def other_design(saved: SavedFinding, kernel: Kernel, _: Facts) -> str:
     )
 
 
+def other_code(saved: SavedFinding, kernel: Kernel, _: Facts) -> str:
+    """Tell whether the kernel is our own series, and the finding is of somebody's tree."""
+    if not saved.foreign or kernel.spec.own_tree is not None:
+        return ""
+    return (
+        f"it was found on a tree with owners of its own, and {describe(kernel)} is our own code: "
+        "give the tree with --linux"
+    )
+
+
 # A history may begin without owners: that a finding of theirs does not show there is to be seen.
 IN_HISTORY: tuple[Reason, ...] = (no_swap_path, owners_not_built)
-ANYWHERE: tuple[Reason, ...] = (*IN_HISTORY, no_owners)
+ANYWHERE: tuple[Reason, ...] = (*IN_HISTORY, no_owners, other_code)
 
 
 def refuse_blind(

@@ -192,7 +192,7 @@ int zsf_cgroup_register(const struct zsfuzz_cgroup_fd *req)
 	parent = number_of(parent_mem_cgroup(memcg));
 	cg->parent = parent < ZSFUZZ_CGROUPS ? parent : req->number;
 	cg->live = true;
-	zsl_find_entries(cg->objcg);
+	zsl_find_owners(cg->objcg);
 	return 0;
 }
 

@@ -438,6 +438,7 @@ static long ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 			return -EFAULT;
 		mutex_lock(&zsf_lock);
 		ret = zsf_cgroup_register(&cgroup);
+		ring->owners = zsl_owners;
 		mutex_unlock(&zsf_lock);
 		return ret;
 	}

@@ -274,6 +274,13 @@ enum zsfuzz_features {
 	ZSFUZZ_HAS_SWAP		= 128,	/* zswap before a zram disk */
 };
 
+/* Of kernels that are not of our own series: do objects show the owners that they were given? */
+enum zsfuzz_owners {
+	ZSFUZZ_OWNERS_UNTRIED	= 0,
+	ZSFUZZ_OWNERS_SEEN	= 1,
+	ZSFUZZ_OWNERS_NOT_SEEN	= 2,	/* no object of any size did */
+};
+
 struct zsfuzz_compare {
 	__u64	left;
 	__u64	right;
@@ -300,7 +307,7 @@ struct zsfuzz_ring {
 	__u32	compare_offset;
 	__u32	compare_max;
 	__u32	writeback_batch;	/* entries that zswap looks at in one go, of one cgroup */
-	__u32	pad;
+	__u32	owners;		/* enum zsfuzz_owners */
 	__u32	zswap_lengths[ZSFUZZ_PATTERNS];	/* of a page of each pattern; 0: takes up no object */
 	__u32	disk_lengths[ZSFUZZ_PATTERNS];
 

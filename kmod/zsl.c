@@ -123,74 +123,109 @@ bool zsl_is_bare(struct zs_pool *pool)
 	return false;
 }
 
-/* ---- which entry of a page's array is whose ------------------------------ */
+/* ---- where owners are ---------------------------------------------------- */
 
 struct zsl_entries zsl_entries = { .tail = true };
+enum zsfuzz_owners zsl_owners;
 
-#if ZSL_DESIGN == 2 && ZSL_HAS_OWNERS && ZSL_IS_FOREIGN
+#if ZSL_HAS_OWNERS && ZSL_IS_FOREIGN
 /* Class 480: 17 objects on two pages; object 8 lies on both, object 9 begins the second. */
 #define PROBE_SIZE	472
 #define PROBE_OBJECTS	17
 #define PROBE_SPANS	8
 #define PROBE_ENTRIES	10	/* of an array that are there in any case */
 
-static int find_entry(void *array, struct obj_cgroup *objcg)
+static u8 probe_data[PAGE_SIZE];
+
+static unsigned long probe_malloc(struct zs_pool *pool, size_t size, struct obj_cgroup *objcg)
+{
+	return zsl_malloc(pool, size, GFP_KERNEL, numa_node_id(), objcg, true);
+}
+
+/* An array that is none may begin anywhere. */
+static bool is_readable(void *array)
+{
+	return virt_addr_valid(array) || is_vmalloc_addr(array);
+}
+
+static int find_entry(void *array, int entries, struct obj_cgroup *objcg)
 {
 	int i;
 
-	for (i = 0; array && i < PROBE_ENTRIES; i++)
+	for (i = 0; array && is_readable(array) && i < entries; i++)
 		if (zsl_read_entry(array, i) == objcg)
 			return i;
 	return -1;
 }
 
-/* Where the owner of object @index is entered in page @k, if the others have none. */
+/* Notes whether any array of an object's zspage, at any entry, has @objcg. */
+static void look_around(struct zs_pool *pool, unsigned long handle, size_t size,
+			struct obj_cgroup *objcg)
+{
+	void *class = zsl_class(pool, zs_lookup_class_index(pool, size));
+	void *zspage = zsl_handle_zspage(handle);
+	unsigned int k;
+
+	if (zsl_owners == ZSFUZZ_OWNERS_UNTRIED)
+		zsl_owners = ZSFUZZ_OWNERS_NOT_SEEN;
+	for (k = 0; zspage && k < zsl_owner_arrays(class); k++) {
+		int entries = zsl_array_last(class, k) - zsl_array_first(class, k) + 1;
+
+		if (find_entry(zsl_owner_array(zspage, k), entries, objcg) >= 0)
+			zsl_owners = ZSFUZZ_OWNERS_SEEN;
+	}
+}
+
+/* Where the owner of object @index is entered in array @k, if the others have none. */
 static int probe_one(struct zs_pool *pool, unsigned int index, unsigned int k,
 		     struct obj_cgroup *objcg)
 {
 	unsigned long handles[PROBE_OBJECTS];
-	static u8 data[PROBE_SIZE];
 	unsigned int i, n;
 	int entry = -1;
 
 	for (n = 0; n < PROBE_OBJECTS; n++) {
-		handles[n] = zsl_malloc(pool, PROBE_SIZE, GFP_KERNEL, numa_node_id(),
-					n == index ? objcg : NULL, true);
+		handles[n] = probe_malloc(pool, PROBE_SIZE, n == index ? objcg : NULL);
 		if (IS_ERR_VALUE(handles[n]))
 			break;
 	}
 	if (n == PROBE_OBJECTS) {
-		zsl_write(pool, handles[index], data, PROBE_SIZE, objcg);
-		entry = find_entry(zsl_owner_array(zsl_handle_zspage(handles[0]), k), objcg);
+		zsl_write(pool, handles[index], probe_data, PROBE_SIZE, objcg);
+		look_around(pool, handles[index], PROBE_SIZE, objcg);
+		entry = find_entry(zsl_owner_array(zsl_handle_zspage(handles[0]), k),
+				   PROBE_ENTRIES, objcg);
+		if (entry >= 0)
+			zsl_owners = ZSFUZZ_OWNERS_SEEN;
 	}
 	for (i = 0; i < n; i++)
 		zsl_free(pool, handles[i], PROBE_SIZE, i == index ? objcg : NULL);
 	return entry;
 }
 
-/*
- * Trees differ in this; of our own series it is known, and must not be asked: a bug in it would be
- * taken for a custom.  @objcg has to be one that is charged: roots may be left out.
- */
-void zsl_find_entries(struct obj_cgroup *objcg)
+/* A bug may hide the owners of objects of some sizes; of all it is no bug. */
+static void probe_sizes(struct zs_pool *pool, struct obj_cgroup *objcg)
 {
-	int first, later, tail;
-	unsigned int flags;
-	struct zs_pool *pool;
-	static bool done;
+	static const u16 sizes[] = { 100, 2040, 3300, PAGE_SIZE };
+	unsigned long handle;
+	unsigned int i;
 
-	if (done)
-		return;
-	done = true;
-	pool = zsl_create_pool("zsfuzz-entries", true);
-	if (!pool)
-		return;
-	flags = memalloc_noreclaim_save();
-	first = probe_one(pool, 0, 0, objcg);
-	later = probe_one(pool, PROBE_SPANS + 1, 1, objcg);
-	tail = probe_one(pool, PROBE_SPANS, 1, objcg);
-	memalloc_noreclaim_restore(flags);
-	zs_destroy_pool(pool);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		handle = probe_malloc(pool, sizes[i], objcg);
+		if (IS_ERR_VALUE(handle))
+			continue;
+		zsl_write(pool, handle, probe_data, sizes[i], objcg);
+		look_around(pool, handle, sizes[i], objcg);
+		zsl_free(pool, handle, sizes[i], objcg);
+	}
+}
+
+#if ZSL_DESIGN == 2
+static void find_entries(struct zs_pool *pool, struct obj_cgroup *objcg)
+{
+	int first = probe_one(pool, 0, 0, objcg);
+	int later = probe_one(pool, PROBE_SPANS + 1, 1, objcg);
+	int tail = probe_one(pool, PROBE_SPANS, 1, objcg);
+
 	if (first < 0 || later < 0) {
 		pr_warn("zsfuzz: owners are not where they are looked for (%d, %d)\n", first, later);
 		return;
@@ -209,7 +244,38 @@ void zsl_find_entries(struct obj_cgroup *objcg)
 			zsl_entries.tail);
 }
 #else
-void zsl_find_entries(struct obj_cgroup *objcg)
+static void find_entries(struct zs_pool *pool, struct obj_cgroup *objcg)
+{
+	probe_one(pool, 0, 0, objcg);
+	probe_one(pool, PROBE_SPANS + 1, 0, objcg);
+}
+#endif
+
+/*
+ * Trees differ in this; of our own series it is known, and must not be asked: a bug in it would be
+ * taken for a custom.  @objcg has to be one that is charged: roots may be left out.
+ */
+void zsl_find_owners(struct obj_cgroup *objcg)
+{
+	struct zs_pool *pool;
+	unsigned int flags;
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	pool = zsl_create_pool("zsfuzz-entries", true);
+	if (!pool)
+		return;
+	flags = memalloc_noreclaim_save();
+	find_entries(pool, objcg);
+	if (zsl_owners != ZSFUZZ_OWNERS_SEEN)
+		probe_sizes(pool, objcg);
+	memalloc_noreclaim_restore(flags);
+	zs_destroy_pool(pool);
+}
+#else
+void zsl_find_owners(struct obj_cgroup *objcg)
 {
 }
 #endif

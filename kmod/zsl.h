@@ -217,7 +217,7 @@ static inline unsigned int zsl_last_object(void *class, unsigned int k)
  * Owner arrays, as the design has them: one for a zspage with an entry for
  * each object, or one for each of its pages with an entry for each object that
  * has a byte there, in order.  Which entry of a page's array is whose can only
- * be seen by trying: see zsl_find_entries().
+ * be seen by trying: see zsl_find_owners().
  */
 #ifndef ZSL_OWNER_STRIDE
 #define ZSL_OWNER_STRIDE	sizeof(void *)
@@ -232,8 +232,9 @@ struct zsl_entries {
 };
 
 extern struct zsl_entries zsl_entries;
+extern enum zsfuzz_owners zsl_owners;
 
-void zsl_find_entries(struct obj_cgroup *objcg);
+void zsl_find_owners(struct obj_cgroup *objcg);
 
 /* Pools that keep no owners, as far as they were made so. */
 void zsl_note_bare(struct zs_pool *pool);

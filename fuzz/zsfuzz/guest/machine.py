@@ -88,6 +88,14 @@ class Machine:
             check_lengths(kernel.zswap_lengths, kernel.disk_lengths, kernel.page_size)
         return kernel
 
+    @property
+    def owners_seen(self) -> bool | None:
+        """Tell whether owners are where a foreign tree was taken to keep them; None: not tried."""
+        state = self.ring.info("owners")
+        if state == self._abi.constant("OWNERS_UNTRIED"):
+            return None
+        return state == self._abi.constant("OWNERS_SEEN")
+
     # ---- programs ---------------------------------------------------------------------------
 
     def post(self, wire: bytes) -> None:

@@ -12,6 +12,7 @@ import click
 
 from zsfuzz.boot import boot
 from zsfuzz.errors import BootFailed
+from zsfuzz.probe.owners import check_place
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsmodel.profile import Profile
 from zstools.kernel import Kernel
@@ -21,10 +22,15 @@ FEW = 2  # doubts that are told one by one
 
 
 def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
-    """Boot a kernel and probe it: what it answered, and in what it is not as its spec says."""
+    """Boot a kernel and probe it: what it answered, and in what it is not as its spec says.
+
+    Raises HarnessError if owners are not where discovery took them to be.
+    """
     with tempfile.TemporaryDirectory(prefix="zsfuzz-probe-") as work:
         machine = boot(kernel, Path(work) / "console")
         try:
+            if machine.owners_seen is False:
+                check_place(kernel)
             found = probe(machine)
         finally:
             machine.close()

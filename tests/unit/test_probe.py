@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from fake_target import FakeTarget
 
 from zsfuzz.errors import GuestKilled
-from zsfuzz.probe.kernel import FEW, _likely, say
+from zsfuzz.probe import kernel as kernel_module
+from zsfuzz.probe.kernel import FEW, _likely, probed, say
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsfuzz.program import Opcode, Program
 from zsmodel import Kernel, Model
 from zsmodel.cgroups import Cgroup
 from zsmodel.profile import OPTIONS, Profile, parse_profile
+from zstools.discovery import Discovery, Place
+from zstools.kernel import KernelSpec
 
 pytestmark = pytest.mark.unit
 
@@ -161,13 +168,39 @@ def test_a_guest_that_is_killed_from_outside_is_no_doubt_about_the_kernel() -> N
 def test_what_is_more_likely_a_bug_has_to_be_given(
     found: str, taken: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _likely(parse_profile(found)) == parse_profile(taken)
+    assert _likely(parse_profile(found), has_aware=True) == parse_profile(taken)
     said = capsys.readouterr().err
     assert said == (
         f"taken for a bug ({named}); if it is meant, give --profile {parse_profile(found)}\n"
         if named
         else ""
     )
+
+
+@pytest.mark.parametrize("pools", ["arrays", "all"])
+def test_where_no_pool_can_be_made_aware_it_is_no_bug_that_all_are_alike(
+    pools: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = parse_profile(f"pools={pools}")
+    assert _likely(found, has_aware=False) == found
+    assert not capsys.readouterr().err
+    both = parse_profile(f"span-entries=first,pools={pools}")
+    assert _likely(both, has_aware=False) == found
+    assert "taken for a bug (span-entries)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("aware_at", "taken"), [("none", "pools=arrays"), ("create", "")])
+def test_discovery_says_whether_a_pool_can_be_made_aware(
+    aware_at: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = tmp_path / "layout.json"
+    found = Discovery("zspage", "write", aware_at, {}, Place("zspage", "zspage->objcgs", (64,)))
+    layout.write_text(json.dumps({"discovery": found.to_dict()}))
+    spec = KernelSpec("zspage", "plain", tmp_path)
+    kernel: Any = SimpleNamespace(spec=spec, layout=layout, manifest={"foreign": True})
+    monkeypatch.setattr(kernel_module, "ask", lambda _: (Probed(parse_profile("pools=arrays")), []))
+    monkeypatch.setattr(kernel_module, "with_profile", lambda _, profile: profile)
+    assert str(probed(kernel)) == taken
 
 
 def test_many_doubts_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

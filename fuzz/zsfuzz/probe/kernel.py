@@ -15,6 +15,7 @@ from zsfuzz.errors import BootFailed
 from zsfuzz.probe.owners import check_place
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsmodel.profile import Profile
+from zstools.discovery import load_discovery
 from zstools.kernel import Kernel
 
 ATTEMPTS = 3  # to boot
@@ -61,15 +62,19 @@ def probed(kernel: Kernel) -> Kernel:
         return with_profile(kernel, "")
     say(found)
     if kernel.manifest["foreign"]:
-        return with_profile(kernel, str(_likely(found.profile)))
+        has_aware = load_discovery(kernel.layout).aware_at != "none"
+        return with_profile(kernel, str(_likely(found.profile, has_aware)))
     if found.lines:
         click.echo(f"if that is meant, give --profile {found.profile}", err=True)
     return with_profile(kernel, "")
 
 
-def _likely(profile: Profile) -> Profile:
-    """Take a tree at what it does, but for what is a bug rather than a choice."""
-    doubtful = profile.unlikely
+def _likely(profile: Profile, has_aware: bool) -> Profile:
+    """Take a tree at what it does, but for what is a bug rather than a choice.
+
+    Where nothing makes a pool memcg-aware all of them are alike, whatever they keep.
+    """
+    doubtful = [name for name in profile.unlikely if has_aware or name != "pools"]
     if doubtful:
         click.echo(
             f"taken for a bug ({', '.join(doubtful)}); if it is meant, give --profile {profile}",

@@ -42,6 +42,9 @@ u32 zsf_features(void)
 		features |= ZSFUZZ_HAS_CLASSES;
 	if (zsf_swap_ready())
 		features |= ZSFUZZ_HAS_SWAP;
+#ifdef ZSL_OFF_zswap_entry_objcg
+	features |= ZSFUZZ_HAS_ENTRY_OWNERS;
+#endif
 	if (zsf_cover_sites())
 		features |= ZSFUZZ_HAS_COVERAGE;
 	return features;

@@ -38,7 +38,7 @@ struct stored {
 	unsigned int	pool;		/* 0: it takes up no object */
 	unsigned long	handle;
 	unsigned int	length;		/* bytes */
-	struct obj_cgroup *objcg;	/* stock: zswap keeps the owner */
+	struct obj_cgroup *objcg;	/* that zswap keeps */
 };
 
 /* ---- finding zswap's and zram's objects --------------------------------- */
@@ -253,7 +253,8 @@ static bool describe(struct zsf_session *s, const struct stored *at,
 		return false;
 	}
 	zsf_describe_place(s, &object, place, res);
-	if (at->objcg)
+	/* Where zsmalloc keeps owners, it may leave out one that zswap has. */
+	if (!ZSL_HAS_OWNERS && at->objcg)
 		res->owner = zsf_cgroup_number(at->objcg);
 	return true;
 }

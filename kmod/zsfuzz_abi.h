@@ -272,6 +272,7 @@ enum zsfuzz_features {
 	ZSFUZZ_HAS_ZSWAP	= 32,	/* owners are charged */
 	ZSFUZZ_HAS_CLASSES	= 64,	/* zsmalloc/<pool>/classes in debugfs */
 	ZSFUZZ_HAS_SWAP		= 128,	/* zswap before a zram disk */
+	ZSFUZZ_HAS_ENTRY_OWNERS	= 256,	/* zswap's entries have an owner, whatever zsmalloc has */
 };
 
 /* Of kernels that are not of our own series: do objects show the owners that they were given? */

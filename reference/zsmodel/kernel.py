@@ -37,6 +37,7 @@ class Kernel:
     has_zswap: bool = True  # with memcg: owners are charged
     has_classes: bool = True  # the file zsmalloc/<pool>/classes
     has_swap: bool = True  # zswap before a zram disk
+    has_entry_owners: bool = False  # zswap's entries have an owner, whatever zsmalloc has
     writeback_batch: int = 1  # entries of a cgroup that zswap looks at in one go: 32 in Linux 7.3
     # Bytes of a page of each pattern once it is compressed, by zswap and by the disk, as the guest
     # measured them when it started: here the kernel's word is taken.  0: it takes up no object.

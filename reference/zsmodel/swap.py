@@ -169,8 +169,12 @@ class Swap:
         return rule != NONE and length == self.kernel.page_size
 
     def count(self, page: Page, event: int) -> None:
-        """Count an event for the owner, for its ancestor if it was removed (count_objcg_events)."""
-        ignored = event != ZSWPOUT and self.kernel.profile.root_owner == IGNORE
+        """Count an event for the owner, for its ancestor if it was removed (count_objcg_events).
+
+        After the store it is asked of zsmalloc who that is, unless zswap has noted it.
+        """
+        forgets_root = self.kernel.profile.root_owner == IGNORE and not self.kernel.has_entry_owners
+        ignored = event != ZSWPOUT and forgets_root
         if page.owner and not (ignored and page.owner.is_root):
             self.events.setdefault(living(page.owner), [0, 0, 0])[event] += 1
 

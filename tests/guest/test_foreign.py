@@ -36,6 +36,7 @@ PROFILES = {
     "incompressible=charge,array-allocations=none",
     "zspage-owner-set-apart": "unowned-write=keep,array-allocations=none",
     "zspage-owner-not-exported": "unowned-write=keep,array-allocations=none",
+    "zspage-all-pools": "charge-time=zswap,root-owner=ignore,pools=arrays",
 }
 # Tree: design, path of the owners, who takes them, who is told that there are any.
 TREES = {
@@ -48,6 +49,7 @@ TREES = {
     "zspage-owner-not-exported": ("zspage", "zspage->owners[]", "write", "setter"),
     "zpdesc-tail-first": ("zpdesc", "zpdesc->objcg_data", "write", "create"),
     "zspage-charge-records": ("zspage", "zspage->charges[]", "write", "create"),
+    "zspage-all-pools": ("zspage", "zspage->owners", "write", "none"),
 }
 IN_CI = {"zspage-owner-at-malloc", "zpdesc-heads-only"}
 

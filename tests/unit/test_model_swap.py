@@ -12,6 +12,7 @@ from zsfuzz.program import Program
 from zsfuzz.records import decode
 from zsfuzz.text import parse_program
 from zsmodel import Kernel, Model, swap
+from zsmodel.profile import parse_profile
 from zsmodel.wire import IN_MEMORY, IN_ZSWAP, NONE8, NOWHERE, ON_DEVICE
 
 KERNELS = [STOCK, ZSPAGE, ZPDESC]
@@ -141,6 +142,15 @@ def test_what_was_done_for_a_cgroup_is_counted_with_its_descendants():
         events = [answer[f"c{cgroup}.events.{name}"] for name in ("zswpin", "zswpout", "zswpwb")]
         assert events == [1, 3, 1]
     assert answer["c5.events.zswpout"] == 0
+
+
+@pytest.mark.parametrize(("noted", "seen"), [(False, [0, 2, 0]), (True, [1, 2, 1])])
+def test_what_zswap_does_for_a_root_that_zsmalloc_ignores_counts_if_zswap_has_noted_it(noted, seen):
+    ignoring = parse_profile("root-owner=ignore")
+    kernel = replace(ZSPAGE, profile=ignoring, has_entry_owners=noted)
+    answer = Answer(swapped((0, 5), (1, 5), home=0) + "page_in(v0)\nwriteback()\n", kernel)
+    assert answer["op 2: owner"] == NONE8
+    assert [answer[f"c0.events.{name}"] for name in ("zswpin", "zswpout", "zswpwb")] == seen
 
 
 def test_a_removed_cgroup_s_events_stay_with_its_parent():

@@ -80,6 +80,7 @@ class Machine:
             has_zswap=bool(features & self._abi.constant("HAS_ZSWAP")),
             has_classes=bool(features & self._abi.constant("HAS_CLASSES")),
             has_swap=bool(features & self._abi.constant("HAS_SWAP")),
+            has_entry_owners=bool(features & self._abi.constant("HAS_ENTRY_OWNERS")),
             zswap_lengths=self.ring.info_array("zswap_lengths", PATTERNS),
             disk_lengths=self.ring.info_array("disk_lengths", PATTERNS),
             profile=self._profile,

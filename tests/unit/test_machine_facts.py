@@ -19,9 +19,8 @@ pytestmark = pytest.mark.unit
 
 HEADER = (kmod_dir() / "zsfuzz_abi.h").read_text()
 BITS = {name: int(bit) for name, bit in re.findall(r"ZSFUZZ_(HAS_\w+)\s*= (\d+)", HEADER)}
-FACTS = sorted(
-    BITS.keys() - {"HAS_OWNERS", "HAS_COVERAGE"}
-)  # the design says the one, a map the other
+# The design says the one that is left out, the coverage map the other.
+FACTS = sorted(BITS.keys() - {"HAS_OWNERS", "HAS_COVERAGE"})
 
 
 def described(features: int) -> Kernel:

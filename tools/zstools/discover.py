@@ -20,7 +20,8 @@ _PAGE_BYTES = 4096
 _USUAL_WRITE = "zs_obj_write(pool, handle, mem, size, objcg)"
 # Functions of a kernel without owners that take a pool and that the module needs no adapter for.
 _STOCK = (
-    "zs_compact", "zs_destroy_pool", "zs_get_total_pages", "zs_lookup_class_index",
+    "zs_compact", "zs_destroy_pool", "zs_get_total_pages", "zs_huge_class_size",
+    "zs_lookup_class_index",
     "zs_obj_read_begin", "zs_obj_read_end", "zs_obj_read_sg_begin", "zs_obj_read_sg_end",
     "zs_pool_stats",
 )  # fmt: skip

@@ -134,6 +134,11 @@ class Machine:
         """Start several programs, to be run back to back within the module."""
         self.ring.post_many(programs, self.flags)
 
+    @property
+    def answered(self) -> bool:
+        """Tell whether what was posted last is answered, so that nobody need wait."""
+        return self.ring.answered(1)
+
     def collect_many(self) -> list[bytes]:
         """Sleep until they have run; all answers, in order, or what `collect` raises."""
         self._wait(_PAUSE)

@@ -49,7 +49,7 @@ class _ShardType(click.ParamType):  # type: ignore[type-arg]
 @click.option("--shard", type=_ShardType(), default="1/1", help="Run only part K of N.")
 @click.option(
     "--jobs", type=click.IntRange(min=1),
-    help="Guests at a time.  [default: CPUs, fewer if their memory does not fit /dev/shm]",
+    help="Guests at a time.  [default: CPUs and one, fewer if their memory does not fit /dev/shm]",
 )  # fmt: skip
 @click.pass_context
 def replay(

@@ -109,12 +109,12 @@ def find_files(paths: Sequence[Path], errors: list[BadFile]) -> list[Path]:
 
 
 def default_jobs(flavour: str) -> int:
-    """Count the CPUs, but no more than the memory for guests allows."""
+    """Count the CPUs and one, as guests that swap wait; no more than there is memory for."""
     try:
         room = shutil.disk_usage(SHM).free // ((MEMORY[flavour] << 20) * 5 // 4)
     except OSError:
         room = 1
-    return max(1, min(len(os.sched_getaffinity(0)), room))
+    return max(1, min(len(os.sched_getaffinity(0)) + 1, room))
 
 
 def _run_workers(

@@ -56,6 +56,8 @@ static void describe_owner(const struct zsf_place *at, struct zsfuzz_result *res
 	unsigned int from = at->index * zsl_class_size(at->class);
 	unsigned int first = 0, last = 0;
 
+	res->owner = ZSFUZZ_NONE8;
+	res->tail = ZSFUZZ_NONE8;
 	if (at->index >= zsl_class_objs(at->class))
 		return;
 	if (zsl_owner_arrays(at->class) > 1) {
@@ -103,9 +105,16 @@ static int describe(struct zsf_session *s, const struct zsf_object *o,
 /* zsmalloc follows any handle: those that lead to no object must not reach it. */
 static int object_check(struct zsf_session *s, const struct zsf_object *o)
 {
+	struct zsf_place at;
+	unsigned int pages;
+
 	if (!o->live)
 		return -ENOENT;
-	return zsf_locate(s, o).zspage ? 0 : -EFAULT;
+	at = zsf_locate(s, o);
+	if (!at.zspage)
+		return -EFAULT;
+	pages = zsl_class_pages(at.class);
+	return zsl_zspage_length(at.zspage, pages) == pages ? 0 : -EFAULT;
 }
 
 /* ---- faults ------------------------------------------------------------ */
@@ -184,7 +193,7 @@ void zsf_object_free(struct zsf_session *s, struct zsf_object *o)
 
 	if (!at.zspage)
 		return;
-	if (ZSL_FREE_TAKES_OWNER)
+	if (ZSL_FREE_TAKES_OWNER && at.index < zsl_class_objs(at.class))
 		owner = zsl_owner(at.zspage, at.class,
 				  zsl_owner_arrays(at.class) > 1 ?
 				  at.index * zsl_class_size(at.class) >> PAGE_SHIFT : 0,
@@ -427,8 +436,6 @@ static int object_page(struct zsf_session *s, const struct zsfuzz_op *op,
 	if (!(zsf_features() & ZSFUZZ_HAS_MIGRATION))
 		return -EOPNOTSUPP;
 	*page = zsl_zspage_page(at.zspage, op->arg);
-	if (!*page)
-		return -EFAULT;
 	if (PageLocked(*page))
 		return -EAGAIN;
 	return 0;

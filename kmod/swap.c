@@ -248,10 +248,8 @@ static bool describe(struct zsf_session *s, const struct stored *at,
 	struct zsf_object object = object_at(at);
 
 	*place = zsf_locate(s, &object);
-	if (!place->zspage) {
-		res->ret = -EFAULT;
+	if (!place->zspage)
 		return false;
-	}
 	zsf_describe_place(s, &object, place, res);
 	/* Where zsmalloc keeps owners, it may leave out one that zswap has. */
 	if (!ZSL_HAS_OWNERS && at->objcg)
@@ -353,8 +351,12 @@ static void page_went_out(struct zsf_session *s, unsigned int number, u64 entry,
 	page->swapped = true;
 	page->entry = entry;
 	at = find(page);
-	if (!at.pool || !describe(s, &at, &place, res))
+	if (!at.pool)
 		return;
+	if (!describe(s, &at, &place, res)) {
+		res->ret = -EFAULT;
+		return;
+	}
 	zsf_describe_zspage(&place, res);
 	res->value = at.length;
 	if (at.pool == ZSFUZZ_ZRAM_POOL)

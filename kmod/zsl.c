@@ -182,6 +182,7 @@ static int probe_one(struct zs_pool *pool, unsigned int index, unsigned int k,
 {
 	unsigned long handles[PROBE_OBJECTS];
 	unsigned int i, n;
+	void *zspage;
 	int entry = -1;
 
 	for (n = 0; n < PROBE_OBJECTS; n++) {
@@ -192,8 +193,9 @@ static int probe_one(struct zs_pool *pool, unsigned int index, unsigned int k,
 	if (n == PROBE_OBJECTS) {
 		zsl_write(pool, handles[index], probe_data, PROBE_SIZE, objcg);
 		look_around(pool, handles[index], PROBE_SIZE, objcg);
-		entry = find_entry(zsl_owner_array(zsl_handle_zspage(handles[0]), k),
-				   PROBE_ENTRIES, objcg);
+		zspage = zsl_handle_zspage(handles[0]);
+		if (zspage)
+			entry = find_entry(zsl_owner_array(zspage, k), PROBE_ENTRIES, objcg);
 		if (entry >= 0)
 			zsl_owners = ZSFUZZ_OWNERS_SEEN;
 	}

@@ -25,7 +25,7 @@ from zsfuzz.outcome import Outcome
 from zsfuzz.program import Program
 from zsfuzz.replay import pipeline, worker
 from zsfuzz.replay.alone import BATCH_TITLE, Judge, Task
-from zsfuzz.replay.pipeline import BATCH, BATCH_OPERATIONS, Pipeline, take_batch
+from zsfuzz.replay.pipeline import AHEAD, BATCH, BATCH_OPERATIONS, Pipeline, take_batch
 from zsfuzz.replay.run import Shard, replay
 from zsfuzz.replay.verdict import Verdict
 from zsfuzz.replay.worker import ReplayWorker
@@ -139,6 +139,31 @@ def test_only_the_programs_that_differ_are_in_trouble(tmp_path: Path) -> None:
     # The second one has a title that is known already.
     assert [(verdict.hits, verdict.tries) for verdict in verdicts] == [(3, 3), (1, 1)]
     assert "  > o0 = malloc(p0, size=77)" in verdicts[0].text
+
+
+class Ahead(Machine):
+    """Has always answered, so that batches are fetched as far ahead as may be."""
+
+    @property
+    def answered(self) -> bool:
+        return True
+
+
+def test_what_was_run_ahead_of_a_program_that_differs_runs_again_once(tmp_path: Path) -> None:
+    kernel = built("zspage", "plain")
+    wires = list(mutated(Kernel("zspage"), BATCH * (AHEAD + 3)))
+    tasks = tasks_of(*wires[:5], MARK, *wires[5:])
+    config = worker_config(kernel, name="replay", role="replay", work=tmp_path, output=tmp_path)
+    machine = machine_of(kernel, tmp_path / "console")
+    machine.__class__ = Ahead
+    with machine:
+        runner = Runner(machine, WrongModel(machine.kernel))
+        judge = Judge(runner, finding_manifest(kernel), config)
+        pipeline = Pipeline(machine, runner, judge)
+        pipeline.run(iter(tasks))
+    assert [verdict.path for verdict in judge.verdicts] == [tasks[5].path]
+    others = [task.path for task in tasks if task.wire != MARK]
+    assert [path for path in others if pipeline.settled[path] != 1] == []
 
 
 class Leaky(Machine):

@@ -11,9 +11,9 @@ def test_what_ran_to_warm_up_counts_in_no_turn() -> None:
     clock = TurnClock(101.0)
     clock.programs = 5000
     assert clock.tick(100.9) is None
-    assert clock.programs == 5000
+    assert (clock.programs, clock.warm) == (5000, False)
     assert clock.tick(101.1) is None
-    assert clock.programs == 0
+    assert (clock.programs, clock.warm) == (0, True)
     clock.programs = 7
     assert clock.tick(101.2) is None
     assert clock.tick(101.1 + TURN) == 101.1 + TURN - 101.1

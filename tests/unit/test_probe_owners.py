@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.guest.machine import Machine
 from zsfuzz.probe import kernel as probe_kernel
 from zsfuzz.probe import owners
-from zsfuzz.probe.kernel import ask
+from zsfuzz.probe.kernel import ask, probed
 from zstools.discovery import CREATE_POOL, Discovery, Parameter, Place, Prototype
 from zstools.kernel import AUTO, Kernel, KernelSpec
 
@@ -91,6 +92,20 @@ def test_owners_that_are_nowhere_are_an_error_with_the_place_and_the_cure(
     assert "--adapter (docs/OWN-KERNEL.md)" in said
     assert "\n  struct zs_pool *zs_create_pool(char *n)" in said
     assert "\nnote: zs_pool_begin() may make a pool aware" in said
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_profile_that_is_given_does_not_say_where_owners_are(
+    seen: bool, layout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boots(monkeypatch, seen)
+    kernel = built(layout)
+    kernel.spec = replace(kernel.spec, profile="")
+    if seen:
+        assert probed(kernel) is kernel
+        return
+    with pytest.raises(HarnessError, match="owners are not found at zspage->decoy"):
+        probed(kernel)
 
 
 def test_with_a_patch_it_is_a_bug_if_the_tree_without_it_shows_owners(

@@ -72,6 +72,7 @@ def test_a_kernel_is_not_probed_for_a_finding_of_the_default_profile(
 ) -> None:
     folder = finding_of(replace(TREE, profile=""), tmp_path, monkeypatch)
     monkeypatch.setattr(asking, "ask", lambda _: pytest.fail("the kernel was probed"))
+    monkeypatch.setattr(asking, "_look", lambda _: None)
     kernel = kernel_of(spec_for(TREE, load_finding(folder)))
     assert probed(kernel) is kernel
 

@@ -49,10 +49,8 @@ def operations_to_find(machine: Machine, mutate: Mutate, seed: int, limit: int) 
             continue
         done += max(1, len(wire) // OP_SIZE)
         reached = meter.reach(wire)
-        if meter.trouble is not None:
-            return done, meter.trouble.title
         if reached is None:
-            continue
+            return done, meter.trouble.title if meter.trouble else ""
         if reached & ~seen:
             seen |= reached
             corpus.append(data)

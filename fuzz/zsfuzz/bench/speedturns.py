@@ -29,12 +29,12 @@ class TurnClock:
     def __init__(self, begins: float) -> None:
         self.programs = 0
         self._began = begins
-        self._warm = False
+        self.warm = False
 
     def tick(self, now: float) -> float | None:
         """Give the seconds that a turn took, if one ends now."""
-        if not self._warm and now >= self._began:
-            self._warm = True
+        if not self.warm and now >= self._began:
+            self.warm = True
             self.begin(now)
         return now - self._began if now >= self._began + TURN else None
 

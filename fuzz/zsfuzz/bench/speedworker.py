@@ -84,7 +84,7 @@ class SpeedMeter:
             found = self.lockstep.check(wire)
             if found is not None:
                 self._give_up(found)
-            if len(self.sample) < SAMPLE and len(wire) == self.size - 1:
+            if self.clock.warm and len(self.sample) < SAMPLE and len(wire) == self.size - 1:
                 self.sample.append(wire)
         self.clock.programs += 1
         self.total += 1

@@ -12,6 +12,7 @@ import click
 
 from zsfuzz.boot import boot
 from zsfuzz.errors import BootFailed
+from zsfuzz.guest.machine import Machine
 from zsfuzz.probe.owners import check_place
 from zsfuzz.probe.probe import Probed, differences_from, probe
 from zsmodel.profile import Profile
@@ -30,12 +31,26 @@ def ask(kernel: Kernel) -> tuple[Probed, list[str]]:
     with tempfile.TemporaryDirectory(prefix="zsfuzz-probe-") as work:
         machine = boot(kernel, Path(work) / "console")
         try:
-            if machine.owners_seen is False:
-                check_place(kernel)
+            _see_owners(kernel, machine)
             found = probe(machine)
         finally:
             machine.close()
     return found, differences_from(machine.kernel, found)
+
+
+def _see_owners(kernel: Kernel, machine: Machine) -> None:
+    if machine.owners_seen is False:
+        check_place(kernel)
+
+
+def _look(kernel: Kernel) -> None:
+    """See at least that owners are where they are looked for, if the profile is known."""
+    with (
+        suppress(BootFailed),  # whoever boots it next makes a finding of it
+        tempfile.TemporaryDirectory(prefix="zsfuzz-probe-") as work,
+        boot(kernel, Path(work) / "console") as machine,
+    ):
+        _see_owners(kernel, machine)
 
 
 def _ask_again(kernel: Kernel) -> tuple[Probed, list[str]]:
@@ -53,6 +68,8 @@ def probed(kernel: Kernel) -> Kernel:
     the profile is known: with a patch on top, what differs is a finding until somebody means it.
     """
     spec = kernel.spec
+    if spec.profile is not None and kernel.manifest.get("foreign"):
+        _look(kernel)
     if spec.profile is not None or (spec.linux is None and not spec.extra_patches):
         return kernel
     try:

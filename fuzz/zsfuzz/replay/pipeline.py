@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -81,8 +82,9 @@ class Pipeline:
             self._run_until_done()
         except ZsfuzzError:
             self._posted, self._failed = [], True
-            while self._answered and self._answered[0].error is None:
-                self._compare_oldest()  # what was answered before counts
+            with suppress(ZsfuzzError):  # the first failure is the one to tell
+                while self._answered and self._answered[0].error is None:
+                    self._compare_oldest()  # what was answered before counts
             raise
 
     def _run_until_done(self) -> None:
@@ -154,7 +156,10 @@ class Pipeline:
         return self.runner.model.run(wire, words) if words else model
 
     def _take_back(self, batch: list[Task]) -> None:
-        """Forget what the guest did after a program that differs; it runs again on a fresh one."""
+        """Forget what the guest did after a program that differs; it runs again on a fresh one.
+
+        Complaints too: they may come of what differed.
+        """
         self._lose_guest()
         later = [answered.batch for answered in list(self._answered)[1:]]
         self._tasks = chain(batch, *later, self._posted, self._next, self._tasks)

@@ -62,7 +62,7 @@ def other_code(saved: SavedFinding, kernel: Kernel, _: Facts) -> str:
     if not saved.foreign or kernel.spec.own_tree is not None:
         return ""
     return (
-        f"it was found on a tree with owners of its own, and {describe(kernel)} is our own code: "
+        f"it was found on a tree of somebody's own, and {describe(kernel)} is not that tree: "
         "give the tree with --linux"
     )
 

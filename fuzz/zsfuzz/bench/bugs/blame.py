@@ -41,6 +41,10 @@ def take_blame(ended: Ended, broken: Kernel, clean: Kernel) -> Blame:
     without = _what_fails(clean, ended.wire)
     if without is not None:
         raise HarnessError(f"{ended.failed}; without the patch: {_told(without)}")
+    if isinstance(again, Trouble) and again.outcome is Outcome.GUEST_HANG:
+        again = _what_fails(broken, ended.wire)  # a busy machine hangs a guest, too: not twice
+        if again is None:
+            raise HarnessError(f"{ended.failed}; then the guest did not answer, once")
     if isinstance(again, Trouble):  # a finding like any other: what failed first was the machine
         return Blame(again.title, again.outcome.value, oracle_of(again))
     return blame_of(ended)

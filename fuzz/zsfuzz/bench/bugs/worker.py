@@ -17,7 +17,6 @@ from zsfuzz.errors import BootFailed, HarnessError
 from zsfuzz.explorer import Explorer
 from zsfuzz.guest.target import Target
 from zsfuzz.lockstep import KernelAlone
-from zsfuzz.mutation.rawbytes import decode
 from zsfuzz.outcome import Outcome
 from zsfuzz.runner import Runner, Trouble
 from zsfuzz.workerconfig import WorkerConfig
@@ -55,6 +54,7 @@ class TrialExplorer(Explorer):
         super().__init__(config)
         self.flaky: Ended | None = None
         self.begun = False
+        self.running = b""  # the program that runs, if one does
 
     def _make_runner(self) -> TrialRunner:
         kind = TrialRunner if self.strategy.compared else KernelAloneRunner
@@ -66,15 +66,21 @@ class TrialExplorer(Explorer):
         if not self.begun:
             self.begun, self.started = True, time.monotonic()
         self.trial.noticed = None
+        self.running = b""
         try:
             self._one_input(data)
         except Exception as error:  # noqa: BLE001 - whatever a broken kernel's answer led to
-            self._fail(decode(data), error)
+            self._fail(self.running, error)
+
+    def _run(self, wire: bytes) -> None:
+        self.running = wire
+        super()._run(wire)
+        self.running = b""
 
     def _fail(self, wire: bytes, error: Exception) -> NoReturn:
         """Leave it to another process to say whose fault that was."""
         reason = f"{type(error).__name__}: {error}"
-        self._end(self.flaky or replace(self._now(), failed=reason, wire=wire.hex()))
+        self._end(replace(self._now(), failed=reason, wire=wire.hex()))
 
     def _now(self) -> Ended:
         seconds = (self.trial.noticed or time.monotonic()) - self.started

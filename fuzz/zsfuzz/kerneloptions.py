@@ -138,18 +138,18 @@ def take_kernel(spec: KernelSpec) -> Kernel:
 
     Says in a line if owners that its tree mentions were not built.
     """
-    kernel = _take(spec)
+    kernel = probed(_ensure(spec))
     if line := owners_left_out(kernel):
         click.echo(line, err=True)
     return kernel
 
 
-def _take(spec: KernelSpec) -> Kernel:
-    return probed(ensure_kernel(spec, for_console(Console(stderr=True), False)))
+def _ensure(spec: KernelSpec) -> Kernel:
+    return ensure_kernel(spec, for_console(Console(stderr=True), False))
 
 
 def take_kernels(flavours: Sequence[str], spec: KernelSpec) -> list[Kernel]:
     """Take one kernel for each flavour; the first is probed, and what it said holds for all."""
     first = take_kernel(replace(spec, flavour=flavours[0]))
     spec = replace(spec, profile=first.spec.profile)
-    return [first, *(_take(replace(spec, flavour=flavour)) for flavour in flavours[1:])]
+    return [first, *(_ensure(replace(spec, flavour=flavour)) for flavour in flavours[1:])]

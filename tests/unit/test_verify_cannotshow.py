@@ -259,23 +259,16 @@ def bisect(
 
 
 @ON_SOURCE
-def test_a_history_is_built_with_our_series_if_that_had_the_finding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("foreign", "begins", "design"), [(False, "clean", "zspage"), (True, "stock", AUTO)]
+)
+def test_a_history_is_built_with_our_series_if_that_had_the_finding_else_as_it_is(
+    foreign: bool, begins: str, design: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding = save(tmp_path / "f", foreign=False)
-    done, taken = bisect(finding, tmp_path, monkeypatch, "clean", "bad")
+    finding = save(tmp_path / "f", foreign=foreign)
+    done, taken = bisect(finding, tmp_path, monkeypatch, begins, "bad")
     assert done.exit_code == 1, done.output
-    assert {spec.design for spec in taken} == {"zspage"}
-
-
-@ON_SOURCE
-def test_a_history_may_begin_without_owners(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finding = save(tmp_path / "f", foreign=True)
-    done, taken = bisect(finding, tmp_path, monkeypatch, "stock", "bad")
-    assert done.exit_code == 1, done.output
-    assert {spec.design for spec in taken} == {AUTO}
+    assert {spec.design for spec in taken} == {design}
 
 
 @ON_SOURCE

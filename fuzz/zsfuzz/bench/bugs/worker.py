@@ -70,17 +70,17 @@ class TrialExplorer(Explorer):
         try:
             self._one_input(data)
         except Exception as error:  # noqa: BLE001 - whatever a broken kernel's answer led to
-            self._fail(self.running, error)
+            self._fail(error)
 
     def _run(self, wire: bytes) -> None:
         self.running = wire
         super()._run(wire)
         self.running = b""
 
-    def _fail(self, wire: bytes, error: Exception) -> NoReturn:
+    def _fail(self, error: Exception) -> NoReturn:
         """Leave it to another process to say whose fault that was."""
         reason = f"{type(error).__name__}: {error}"
-        self._end(replace(self._now(), failed=reason, wire=wire.hex()))
+        self._end(replace(self._now(), failed=reason, wire=self.running.hex()))
 
     def _now(self) -> Ended:
         seconds = (self.trial.noticed or time.monotonic()) - self.started
